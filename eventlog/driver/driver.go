@@ -1,0 +1,212 @@
+// Package driver is the seam between the event log and a store.
+//
+// A store keeps shards. A shard is a gap-free sequence of commits numbered by
+// revision 1, 2, 3 … Beside its commits a store keeps an index (which commits
+// carry a key) and cells (small values that are not history).
+//
+// There is one way to write, [Log.Write]: a compare-and-swap on the tails of
+// shards and the versions of cells. All of it happens, or nothing. What a
+// store cannot do alone (groups, conditions, early sight, decoding) is done
+// once, above this package, in eventlog.
+//
+// A driver shows its readers what is durable, never less and never more: what
+// a Write acknowledged survives the loss of power, and nothing is visible
+// before it would survive it. The package drivertest holds the promises as a
+// table of tests; a driver is right when it passes all of them.
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+)
+
+// A Revision numbers the commits of one shard: 1, 2, 3 … 0 is "before the first".
+type Revision uint64
+
+// A Range selects positions From ≤ p < To; To 0 is open. Backward yields them
+// in descending order. Limit 0 is no limit.
+type Range struct {
+	From, To uint64
+	Backward bool
+	Limit    int
+}
+
+// Contains reports whether position p lies in the range.
+func (r Range) Contains(p uint64) bool { return p >= r.From && (r.To == 0 || p < r.To) }
+
+// A Key is an index entry of a commit. Name is not empty, valid UTF-8 without
+// NUL, and its [Escape] is at most [MaxName] bytes long. A commit has a name
+// once at most, at its last position in the commit. The positions of one name
+// rise from commit to commit of a shard.
+type Key struct {
+	Name string
+	Pos  uint64
+}
+
+// A Commit is the atomic unit of a shard. Data is opaque to the store. Keys are
+// written, and not returned by reads: whoever wrote Data can derive them.
+// What a read yields is the reader's own: the driver never changes it later.
+type Commit struct {
+	Revision Revision
+	Data     []byte
+	Keys     []Key
+}
+
+// A Batch puts commits directly behind revision First-1 of a shard: they have
+// the revisions First, First+1 … Without commits it only checks that First-1
+// is the tail.
+type Batch struct {
+	Shard   int
+	First   Revision
+	Commits []Commit
+}
+
+// A Cell is a small named value. Versions of one key never repeat: the writer
+// chooses a higher one each time. Version 0 is "absent". The rules for Key
+// are those of [Key].Name.
+type Cell struct {
+	Key     string
+	Value   []byte
+	Version uint64
+}
+
+// Op is what a [CellOp] does.
+type Op uint8
+
+const (
+	Check  Op = iota // only the condition
+	Put              // store Cell.Value under Cell.Version
+	Delete           // remove the cell
+)
+
+// A CellOp is one operation on a cell. If is the version that the cell must
+// have now (0: be absent); nil is "any". A key appears at most once in a Write.
+type CellOp struct {
+	Op   Op
+	If   *uint64
+	Cell Cell
+}
+
+// A Write is all or nothing. ID is the writer's name for it; a repeated Write
+// has the same ID and the same content. A shard appears at most once.
+type Write struct {
+	ID      [16]byte
+	Batches []Batch
+	Cells   []CellOp
+}
+
+// Head is a shard with its last revision.
+type Head struct {
+	Shard    int
+	Revision Revision
+}
+
+// Log is what a store implements. Every method may be called at any time by
+// any number of goroutines. Shards are numbered from 0; a store need not know
+// how many there are: a shard without commits has tail 0.
+//
+// Iterators stop at the first error, which they yield with a zero value. They
+// may be dropped at any time; a dropped iterator holds nothing. They end with
+// the error of ctx when it is done.
+type Log interface {
+	// Write does all of w or nothing. A nil error says that it is durable.
+	// *TailError, *CellError: a condition did not hold. ErrUnknown: the outcome
+	// is not known and may still change; the caller repeats the identical Write
+	// until its place is taken. Every other error says that nothing was written
+	// and that nothing of it ever will be. A Write that was applied is, when
+	// repeated, refused like any other that comes too late: whether the place
+	// was taken by itself is for the caller to read.
+	Write(ctx context.Context, w Write) error
+
+	// Tail returns the last revision of a shard, 0 for an empty one.
+	Tail(ctx context.Context, shard int) (Revision, error)
+
+	// Read yields the commits of a shard with revisions in r, in order, without
+	// holes, each once. A forward read sees at least what was acknowledged
+	// before it began, and it may go on with what is acknowledged meanwhile.
+	Read(ctx context.Context, shard int, r Range) iter.Seq2[Commit, error]
+
+	// Find yields the commits that carry key at a position in r, in the order of
+	// the positions, each once.
+	Find(ctx context.Context, shard int, key string, r Range) iter.Seq2[Commit, error]
+
+	// Keys yields the names in a shard's index that start with prefix and sort
+	// after the name `after` (bytewise), in order, each with its last position.
+	Keys(ctx context.Context, shard int, prefix, after string) iter.Seq2[Key, error]
+
+	// Cells yields the cells with from ≤ key < to (to empty: no end), in
+	// bytewise order, at most limit of them if limit > 0.
+	Cells(ctx context.Context, from, to string, limit int) iter.Seq2[Cell, error]
+
+	// Watch yields heads that may have moved, after the movement is durable,
+	// until ctx is done. It may merge and may lose all but the last of a shard. A
+	// store that cannot know of other writers yields nothing and returns.
+	Watch(ctx context.Context) iter.Seq2[Head, error]
+
+	// Exclusive reports whether only this value writes to the store, as with a
+	// directory that is locked. Readers in time order then need not wait for
+	// other writers' clocks.
+	Exclusive() bool
+
+	// Close waits for Writes under way and releases the store. Every later call
+	// returns ErrClosed.
+	Close() error
+}
+
+// Limits that hold for every driver, so that what one store takes another
+// takes too. A Write beyond them is refused with ErrTooLarge.
+const (
+	MaxName       = 1400         // bytes of a key's or cell's name after Escape
+	MaxCommit     = 900_000      // bytes of Commit.Data, and of Cell.Value
+	MaxCommitKeys = 5_000        // keys of one commit
+	MaxWrite      = 3_500 * 1024 // bytes of data, values and names in one Write
+)
+
+var (
+	// ErrUnknown: whether a Write happened, or still will, is not known.
+	ErrUnknown = errors.New("outcome unknown")
+	// ErrTooLarge: a limit is exceeded; the error says which and by how much.
+	ErrTooLarge = errors.New("too large")
+	// ErrDiskFull: the store has no room for writes; reads go on.
+	ErrDiskFull = errors.New("disk full")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("closed")
+	// ErrCorrupt: stored bytes are not what was written.
+	ErrCorrupt = errors.New("corrupt")
+)
+
+// A TailError refuses a Write: the batch for Shard was not directly behind Tail.
+type TailError struct {
+	Shard int
+	Tail  Revision
+}
+
+func (e *TailError) Error() string {
+	return fmt.Sprintf("shard %d has tail %d", e.Shard, e.Tail)
+}
+
+// A CellError refuses a Write: the cell has another version than the expected one.
+type CellError struct {
+	Key     string
+	Version uint64 // what it has; 0: absent
+}
+
+func (e *CellError) Error() string {
+	return fmt.Sprintf("cell %q has version %d", e.Key, e.Version)
+}
+
+// A CorruptError names the commit whose stored bytes are damaged. It wraps
+// ErrCorrupt.
+type CorruptError struct {
+	Shard    int
+	Revision Revision
+	Reason   string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("shard %d revision %d: corrupt: %s", e.Shard, e.Revision, e.Reason)
+}
+
+func (e *CorruptError) Unwrap() error { return ErrCorrupt }
