@@ -114,6 +114,9 @@ func (c *Commit) validate(want Revision) (size int, err error) {
 }
 
 func validateCells(ops []CellOp) (size int, err error) {
+	if len(ops) == 0 {
+		return 0, nil
+	}
 	seen := make(map[string]bool, len(ops))
 	for _, op := range ops {
 		c := op.Cell
