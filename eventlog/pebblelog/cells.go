@@ -1,0 +1,157 @@
+package pebblelog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A cellView lets readers see cells as they are on disk. Commits and index rows
+// are never changed, so a durable revision bounds them; a cell is overwritten in
+// place, so while a batch with cells is being synced readers use a snapshot from
+// before it. (A snapshot for each batch, for all rows, would need none of the
+// bounds, and costs two locks of the engine's mutex for every sync.)
+type cellView struct {
+	mu       sync.RWMutex
+	snapshot *pebble.Snapshot // nil: what the engine shows is durable
+}
+
+// hide keeps readers at the present state until show. After a failed sync there
+// is no show: the batch stays hidden.
+func (v *cellView) hide(db *pebble.DB) {
+	v.mu.Lock()
+	v.snapshot = db.NewSnapshot()
+	v.mu.Unlock()
+}
+
+func (v *cellView) show() {
+	v.mu.Lock()
+	s := v.snapshot
+	v.snapshot = nil
+	v.mu.Unlock()
+	s.Close()
+}
+
+func (v *cellView) close() error {
+	if v.snapshot == nil {
+		return nil
+	}
+	return v.snapshot.Close()
+}
+
+// iter opens an iterator over durable cells. The iterator outlives the snapshot,
+// for it holds the files itself, but it must be made while the snapshot stands.
+func (v *cellView) iter(db *pebble.DB, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	if v.snapshot != nil {
+		return v.snapshot.NewIter(o)
+	}
+	return db.NewIter(o)
+}
+
+// cellVersion returns the version that a cell has now, 0 when it is absent. It
+// is for the committer, behind whose last batch nothing is unsynced.
+func (l *Log) cellVersion(name string) (uint64, error) {
+	key := appendCellKey(nil, name)
+	value, closer, err := l.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("cell %q: %w", name, readError(err))
+	}
+	defer closer.Close()
+	version, _, err := parseCellValue(key, value)
+	return version, err
+}
+
+// A page of cells ends after this many, or this many bytes.
+const (
+	cellPage      = 256
+	cellPageBytes = 1 << 20
+)
+
+// Cells yields the cells with from ≤ key < to (to empty: no end) in bytewise
+// order, at most limit of them if limit > 0. It reads page by page: a cell that
+// changes meanwhile is yielded as it was at one moment since the call.
+func (l *Log) Cells(ctx context.Context, from, to string, limit int) iter.Seq2[driver.Cell, error] {
+	return func(yield func(driver.Cell, error) bool) {
+		lower, upper := appendCellKey(nil, from), []byte{kindCell + 1}
+		if to != "" {
+			upper = appendCellKey(nil, to)
+		}
+		for n := 0; ; {
+			want := cellPage
+			if limit > 0 {
+				want = min(want, limit-n)
+			}
+			page, more, err := l.readCells(ctx, lower, upper, want)
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(driver.Cell{}, fmt.Errorf("pebblelog: cells: %w", err))
+				return
+			}
+			n += len(page)
+			if !more || (limit > 0 && n >= limit) {
+				return
+			}
+			lower = append(appendCellKey(nil, page[len(page)-1].Key), 0)
+		}
+	}
+}
+
+// readCells reads one page, and whether there is more behind it.
+func (l *Log) readCells(ctx context.Context, lower, upper []byte, want int) (page []driver.Cell, more bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, false, err
+	}
+	if err := l.enter(); err != nil {
+		return nil, false, err
+	}
+	defer l.leave()
+	if bytes.Compare(lower, upper) >= 0 {
+		return nil, false, nil
+	}
+	it, err := l.cells.iter(l.db, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, false, readError(err)
+	}
+	defer it.Close()
+	size := 0
+	for ok := it.First(); ok; ok = it.Next() {
+		if len(page) == want || size > cellPageBytes {
+			return page, true, nil
+		}
+		c, err := parseCell(it)
+		if err != nil {
+			return page, false, err
+		}
+		page = append(page, c)
+		size += len(c.Value)
+	}
+	return page, false, readError(it.Error())
+}
+
+func parseCell(it *pebble.Iterator) (driver.Cell, error) {
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return driver.Cell{}, readError(err)
+	}
+	version, rest, err := parseCellValue(it.Key(), value)
+	if err != nil {
+		return driver.Cell{}, err
+	}
+	return driver.Cell{Key: string(it.Key()[1:]), Version: version, Value: bytes.Clone(rest)}, nil
+}

@@ -1,0 +1,74 @@
+package pebblelog
+
+import (
+	"maps"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A shard is what the store knows of one sequence of commits.
+type shard struct {
+	id      int
+	durable atomic.Uint64   // the last revision that readers may see
+	next    driver.Revision // the last revision staged; the committer's own
+}
+
+// heads is the table of shards that have commits. Readers look up without a
+// lock; only the committer adds.
+type heads struct {
+	table atomic.Pointer[map[int]*shard]
+}
+
+// find returns the shard, or nil when it has no commits.
+func (h *heads) find(id int) *shard { return (*h.table.Load())[id] }
+
+// ensure returns the shard and adds it where it is missing. The committer's own.
+func (h *heads) ensure(id int) *shard {
+	if s := h.find(id); s != nil {
+		return s
+	}
+	t := maps.Clone(*h.table.Load())
+	s := &shard{id: id}
+	t[id] = s
+	h.table.Store(&t)
+	return s
+}
+
+// tail returns the last durable revision of a shard.
+func (h *heads) tail(id int) driver.Revision {
+	if s := h.find(id); s != nil {
+		return driver.Revision(s.durable.Load())
+	}
+	return 0
+}
+
+// load finds the tail of every shard: a seek to the first row of each, and one
+// back from its end.
+func (h *heads) load(db *pebble.DB) error {
+	t := map[int]*shard{}
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindCommit}, UpperBound: []byte{kindCommit + 1}})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; {
+		id := shardOf(it.Key())
+		end := successor(appendShard(nil, kindCommit, id))
+		if !it.SeekLT(end) {
+			break
+		}
+		_, rev, err := parseCommitKey(it.Key())
+		if err != nil {
+			return err
+		}
+		s := &shard{id: id, next: rev}
+		s.durable.Store(uint64(rev))
+		t[id] = s
+		ok = it.SeekGE(end)
+	}
+	h.table.Store(&t)
+	return it.Error()
+}

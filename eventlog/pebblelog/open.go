@@ -1,0 +1,170 @@
+package pebblelog
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Open opens the event log in dir and holds it until Close. Where there is none
+// it makes one, with the directory and its parents, unless o says MustExist.
+//
+// Errors: *HeldError when the directory is open elsewhere, *FormatError when a
+// newer version wrote it, ErrForeign when it holds something else, and
+// fs.ErrNotExist, fs.ErrPermission and the like as the file system gives them.
+func Open(dir string, o *Options) (*Log, error) {
+	l, err := open(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("pebblelog: open %w", err)
+	}
+	return l, nil
+}
+
+func open(dir string, o *Options) (*Log, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	if dir, err = resolve(opts, dir); err != nil {
+		return nil, err
+	}
+	lock, engineLock, err := hold(opts.FS, dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
+	}
+	l, err := openHeld(dir, opts, engineLock)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	l.lock = lock
+	return l, nil
+}
+
+// resolve makes the directory where it may, and returns its one true name: the
+// lock is the process's, so two names of a directory must not pass for two
+// directories.
+func resolve(o *Options, dir string) (string, error) {
+	info, err := o.FS.Stat(dir)
+	switch {
+	case err == nil && !info.IsDir():
+		return "", fmt.Errorf("%s: it is a file, not a directory", dir)
+	case err == nil && o.MustExist:
+		if _, err := o.FS.Stat(o.FS.PathJoin(dir, formatFile)); isNotExist(err) {
+			return "", fmt.Errorf("%s: no event log in this directory: %w", dir, fs.ErrNotExist)
+		}
+	case isNotExist(err) && o.MustExist:
+		return "", fmt.Errorf("%s: no such directory: %w", dir, fs.ErrNotExist)
+	case isNotExist(err):
+		if err := makeDir(o.FS, dir); err != nil {
+			return "", fmt.Errorf("%s: %w", dir, err)
+		}
+	case err != nil:
+		return "", fmt.Errorf("%s: %w", dir, err)
+	}
+	if vfs.Root(o.FS) != vfs.Default {
+		return dir, nil
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", dir, err)
+	}
+	return filepath.EvalSymlinks(abs)
+}
+
+// makeDir makes dir and its missing parents, and syncs the directories that
+// name them.
+func makeDir(fsys vfs.FS, dir string) error {
+	var parents []string
+	for p := dir; ; {
+		up := fsys.PathDir(p)
+		if up == p {
+			break
+		}
+		parents = append(parents, up)
+		if _, err := fsys.Stat(up); err == nil {
+			break
+		}
+		p = up
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, p := range parents {
+		if err := syncDir(fsys, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openHeld opens a directory that this process has locked.
+func openHeld(dir string, o *Options, lock *pebble.Lock) (*Log, error) {
+	err := readFormat(o.FS, dir)
+	if isNotExist(err) && !o.ReadOnly {
+		err = claim(o.FS, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	logger := o.Logger
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	l := &Log{dir: dir, opts: o, log: logger.With("dir", dir), failure: newFailure(dir)}
+	l.guard = newGuard(o.FS, l.failure)
+	l.space = space{fs: o.FS, dir: dir, reserve: o.Reserve}
+	if err := l.openEngine(lock); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, readError(err))
+	}
+	return l, nil
+}
+
+// openEngine opens the engine, a new one twice: the first log file of a new
+// engine lacks the offsets by which a damaged record is told from a torn tail.
+func (l *Log) openEngine(lock *pebble.Lock) error {
+	desc, err := pebble.Peek(l.dir, l.opts.FS)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := l.startEngine(lock); err != nil {
+			return err
+		}
+		if desc.Exists {
+			break
+		}
+		if err := l.db.Close(); err != nil {
+			return err
+		}
+		desc.Exists = true
+	}
+	return nil
+}
+
+func (l *Log) startEngine(lock *pebble.Lock) error {
+	logger := &engineLogger{log: l.log, failure: l.failure}
+	opts := l.opts.engine(l.guard, logger)
+	opts.EventListener = logger.events()
+	opts.Lock = lock
+	opts.ErrorIfNotExists = l.opts.ReadOnly
+	done := make(chan struct{})
+	var err error
+	go func() { // Fatalf ends the goroutine
+		defer close(done)
+		l.db, err = pebble.Open(l.dir, opts)
+	}()
+	<-done
+	if l.db == nil {
+		return errors.Join(err, l.failure.get())
+	}
+	if err := errors.Join(l.failure.get(), l.heads.load(l.db)); err != nil {
+		l.guard.release()
+		return errors.Join(err, l.db.Close())
+	}
+	return nil
+}

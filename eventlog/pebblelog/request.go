@@ -1,0 +1,48 @@
+package pebblelog
+
+import (
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A request is one Write on its way through the committer.
+type request struct {
+	write *driver.Write
+	rows  *pebble.Batch // nil when it only checks
+	state atomic.Int32
+	wake  chan struct{} // signalled once: answered, or asked to lead
+	err   error         // the answer
+}
+
+// The states of a request.
+const (
+	queued    int32 = iota
+	leading         // its caller has been asked to write the next group
+	taken           // in the group that is being written
+	withdrawn       // its caller has gone; nothing of it is written
+)
+
+func newRequest(w *driver.Write) *request {
+	return &request{write: w, wake: make(chan struct{}, 1)}
+}
+
+func (r *request) move(from, to int32) bool { return r.state.CompareAndSwap(from, to) }
+
+// size is what the request adds to a merged batch.
+func (r *request) size() int {
+	if r.rows == nil {
+		return 0
+	}
+	return r.rows.Len()
+}
+
+// release gives the rows back to the engine's pool.
+func (r *request) release() {
+	if r.rows != nil {
+		r.rows.Close()
+		r.rows = nil
+	}
+}
