@@ -1,0 +1,141 @@
+package eventlog
+
+import (
+	"context"
+	"time"
+)
+
+// follow yields what is there and then waits for more, until ctx is done.
+func (p *plan) follow(ctx context.Context, cursors []*cursor, out *output) error {
+	bell, stop := p.log.subscribe(p.shards)
+	defer stop()
+	for {
+		wait, err := p.drain(ctx, cursors, out)
+		if err != nil {
+			return err
+		}
+		if err := p.log.await(ctx, bell, wait); err != nil {
+			return err
+		}
+		for _, c := range cursors {
+			c.again()
+		}
+	}
+}
+
+// drain yields every commit that nothing can precede any more. wait is how long
+// until the next one that is there already may come; 0: nothing is there.
+func (p *plan) drain(ctx context.Context, cursors []*cursor, out *output) (wait time.Duration, err error) {
+	single := len(cursors) == 1
+	for {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		// The order matters: what is not durable when the watermark is taken
+		// will be later than it, and what is durable the cursors find.
+		watermark := p.log.watermark()
+		c, first, err := earliestCommit(ctx, cursors, false)
+		switch {
+		case err != nil:
+			return 0, err
+		case c == nil:
+			return 0, nil
+		case !single && first.time > watermark:
+			return max(time.Duration(first.time-watermark), time.Millisecond), nil
+		}
+		if err := out.commit(first); err != nil {
+			return 0, err
+		}
+		c.next()
+		if c.at == len(c.page) {
+			c.again() // a page was used up: look again, what came meanwhile counts
+		}
+	}
+}
+
+// watermark is a time so that every commit of this log up to it is durable, and
+// every later one will have a later time. In a log that others write to it
+// trusts that clocks differ by MaxSkew at most.
+func (l *Log) watermark() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.clock.last.Load()
+	if !l.driver.Exclusive() {
+		w = l.clock.now().UnixNano() - int64(l.opts.MaxSkew)
+	}
+	for _, ln := range l.lanes {
+		if len(ln.pending) > 0 {
+			w = min(w, ln.pending[0].commit.time-1)
+		}
+	}
+	return w
+}
+
+// subscribe returns a bell that rings when one of the shards may have moved.
+func (l *Log) subscribe(shards []int) (bell chan struct{}, stop func()) {
+	bell = make(chan struct{}, 1)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range shards {
+		l.lanes[s].followers[bell] = struct{}{}
+	}
+	release := l.watch()
+	return bell, func() {
+		release()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for _, s := range shards {
+			delete(l.lanes[s].followers, bell)
+		}
+	}
+}
+
+// await returns when the bell rings, when wait is over, or when it is time to
+// poll for other processes' commits.
+func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration) error {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	if wait == 0 && !l.driver.Exclusive() {
+		wait = l.opts.Poll
+	}
+	var over <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-bell:
+		return nil
+	case <-over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// WaitFor returns when every commit up to p is durable and visible here: at
+// once for what this process wrote itself.
+func (l *Log) WaitFor(ctx context.Context, p Position) error {
+	shards := make([]int, 0, l.Shards())
+	for s := range l.Shards() {
+		if p.Revision(s) > 0 {
+			shards = append(shards, s)
+		}
+	}
+	bell, stop := l.subscribe(shards)
+	defer stop()
+	for {
+		at, err := l.Position(ctx)
+		if err != nil || at.Covers(p) {
+			return err
+		}
+		if err := l.await(ctx, bell, 0); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,85 @@
+package eventlog
+
+import (
+	"context"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// Hooks observe a log. They are called without locks held, by the goroutine
+// that does the work: they must return quickly and must not call the log.
+type Hooks struct {
+	// Group is called after each durable write.
+	Group func(GroupInfo)
+	// Conflict is called when an Update's function has to run again.
+	Conflict func()
+	// Snapshot is called after a snapshot of a model's state was written.
+	Snapshot func(model string, bytes int)
+}
+
+// GroupInfo describes one durable write that one or more callers shared.
+type GroupInfo struct {
+	Shards   int           // that got commits
+	Callers  int           // who were answered by it
+	Commits  int           //
+	Events   int           //
+	Bytes    int           // of the encoded commits
+	Duration time.Duration // of the store's write
+}
+
+type commitFunc struct{ f func(driver.Head) }
+
+// OnCommit calls f after each durable commit group that this Log wrote, once
+// for each shard of it, until remove is called. f must return quickly and must
+// not call the log; it is how doorbells are rung.
+func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) {
+	c := &commitFunc{f}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onCommit[c] = struct{}{}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.onCommit, c)
+	}
+}
+
+// Wake tells the log that a shard reached rev, as another process said. It is a
+// doorbell: followers look at once instead of at the next poll, and a wrong or
+// lost call does no harm.
+func (l *Log) Wake(shard int, rev driver.Revision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if shard >= 0 && shard < len(l.lanes) && rev > l.lanes[shard].tail {
+		l.lanes[shard].moved()
+	}
+}
+
+// watch runs the driver's Watch while anyone follows a log that others write
+// to. The caller holds l.mu.
+func (l *Log) watch() (release func()) {
+	if l.driver.Exclusive() || l.closed {
+		return func() {}
+	}
+	if l.watchers++; l.watchers == 1 {
+		ctx, cancel := context.WithCancel(l.ctx)
+		l.stop = cancel
+		l.work.Go(func() {
+			for head, err := range l.driver.Watch(ctx) {
+				if err != nil {
+					return // followers poll
+				}
+				l.Wake(head.Shard, head.Revision)
+			}
+		})
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.watchers--; l.watchers == 0 {
+			l.stop()
+			l.stop = nil
+		}
+	}
+}

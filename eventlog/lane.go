@@ -1,0 +1,257 @@
+package eventlog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A lane is the way into a shard: a queue of transactions and one write in
+// flight. Everything in it is guarded by Log.mu.
+//
+// Whoever joins gets its revision, versions and time at once, provisionally:
+// behind everything that is queued or in flight ("pending"). They are final
+// unless a write ahead is lost; then all that is pending here is placed anew.
+type lane struct {
+	shard     int
+	tail      driver.Revision // durable, as far as this process knows
+	next      driver.Revision // tail with what is pending
+	lastTime  int64           // of the commit at next
+	epoch     uint64          // changes when pending commits were lost
+	window    window
+	pending   []*part   // commits in flight and queued, in order
+	queue     []*member // who waits for a group, in order
+	flight    *group
+	forming   bool                       // a goroutine is about to form a group
+	followers map[chan struct{}]struct{} // who wants to know when tail moves
+}
+
+// A part is what a member does in one lane: a commit, or only its presence.
+type part struct {
+	lane   *lane
+	rev    driver.Revision // of the commit, or of what it stands behind
+	commit *commit         // nil: only checks
+	keys   []driver.Key
+}
+
+func newLane(shard int, tail driver.Revision) *lane {
+	return &lane{shard: shard, tail: tail, next: tail, window: newWindow(tail), followers: make(map[chan struct{}]struct{})}
+}
+
+// moved rings the doorbell of every follower; a bell that still rings is enough.
+func (ln *lane) moved() {
+	for bell := range ln.followers {
+		select {
+		case bell <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// A read is a condition: nothing with key happened in the lane after rev.
+type read struct {
+	lane  *lane
+	key   string          // "" stands for any commit
+	rev   driver.Revision // as of which the key was seen
+	pos   uint64          // of a stream: the version that was seen, if known
+	known bool            // pos is
+	early bool            // pending commits were seen, of this epoch
+	epoch uint64
+	guest bool // only the presence counts: a cell of a pending commit was seen
+}
+
+// holds reports whether the condition holds for whoever joins now; known is
+// false when only the index can tell.
+func (r *read) holds() (ok, known bool) {
+	ln := r.lane
+	if r.early && r.epoch != ln.epoch {
+		return false, true
+	}
+	switch {
+	case r.guest:
+		return true, true
+	case r.key == "":
+		return ln.next == r.rev, true
+	}
+	changed, known := ln.window.changed(r.key, r.rev)
+	if !known && r.known {
+		if v, ok := ln.window.head(r.key); ok {
+			return v == r.pos, true
+		}
+	}
+	return !changed, known
+}
+
+// renew asks the index whether the condition still holds, and if so moves it up
+// to the tail as it was before the question.
+func (r *read) renew(ctx context.Context, l *Log) (ok bool, err error) {
+	l.mu.Lock()
+	asOf := r.lane.tail
+	l.mu.Unlock()
+	ok, err = r.stands(ctx, l)
+	if ok {
+		r.rev = asOf
+	}
+	return ok, err
+}
+
+// stands asks the store whether nothing with the key came behind rev.
+func (r *read) stands(ctx context.Context, l *Log) (bool, error) {
+	if r.key == "" {
+		tail, err := l.driver.Tail(ctx, r.lane.shard)
+		return tail == r.rev, err
+	}
+	q := driver.Range{From: uint64(r.rev) + 1, Limit: 1}
+	if isStream(r.key) { // its positions are versions
+		q = driver.Range{Backward: true, Limit: 1}
+	}
+	for c, err := range l.driver.Find(ctx, r.lane.shard, r.key, q) {
+		return err == nil && c.Revision <= r.rev, err
+	}
+	return true, nil
+}
+
+// sight is what a reader inside an Update may see of a lane: the durable
+// commits up to tail, then pending ones.
+type sight struct {
+	lane  *lane
+	tail  driver.Revision
+	head  uint64 // of the stream asked for, pending included
+	known bool   // head is
+	early []*part
+	epoch uint64
+}
+
+// look returns what can be seen of key ("": of everything) now. The caller
+// holds the lock.
+func (ln *lane) look(key string) sight {
+	s := sight{lane: ln, tail: ln.tail, epoch: ln.epoch}
+	if key == "" {
+		s.early = append(s.early, ln.pending...)
+		return s
+	}
+	if isStream(key) {
+		s.head, s.known = ln.window.head(key)
+	}
+	if m, ok := ln.window.recent[key]; ok && m.rev > ln.tail {
+		for _, p := range ln.pending {
+			if p.carries(key) {
+				s.early = append(s.early, p)
+			}
+		}
+	}
+	return s
+}
+
+// asOf is the revision up to which the sight is complete.
+func (s *sight) asOf() driver.Revision {
+	if n := len(s.early); n > 0 {
+		return s.early[n-1].rev
+	}
+	return s.tail
+}
+
+// read returns the condition that makes the sight of key stay true.
+func (s *sight) read(key string) read {
+	return read{lane: s.lane, key: key, rev: s.asOf(), pos: s.head, known: s.known, early: len(s.early) > 0, epoch: s.epoch}
+}
+
+func (p *part) carries(key string) bool {
+	for i := range p.keys {
+		if p.keys[i].Name == key {
+			return true
+		}
+	}
+	return false
+}
+
+// place gives the commit the next revision of its lane, its time and its
+// streams' next versions. The caller holds the lock and knows the heads.
+func (p *part) place(time int64) {
+	ln := p.lane
+	if p.commit == nil {
+		p.rev = ln.next
+		return
+	}
+	ln.next++
+	ln.lastTime = time
+	p.rev, p.commit.time = ln.next, time
+	spans := p.commit.spans
+	for i := range spans {
+		head, _ := ln.window.head(spans[i].name)
+		spans[i].last += head + 1 - spans[i].first
+		spans[i].first = head + 1
+		p.keys[i].Pos = spans[i].last
+	}
+	for i := len(spans); i < len(p.keys); i++ {
+		p.keys[i].Pos = uint64(p.rev)
+	}
+	p.commit.number()
+	ln.window.add(p.keys, time)
+	ln.pending = append(ln.pending, p)
+}
+
+// again returns p to be placed anew; who saw it before keeps what it saw.
+func (p *part) again() *part {
+	out := &part{lane: p.lane}
+	if p.commit != nil {
+		c := *p.commit
+		c.events = append([]event(nil), c.events...)
+		c.spans = append([]streamSpan(nil), c.spans...)
+		out.commit = &c
+		out.keys = append([]driver.Key(nil), p.keys...)
+	}
+	return out
+}
+
+// missing returns a stream whose head the lane must know before p is placed.
+func (p *part) missing() (stream string, ok bool) {
+	if p.commit == nil {
+		return "", false
+	}
+	for _, s := range p.commit.spans {
+		if _, known := p.lane.window.head(s.name); !known {
+			return s.name, true
+		}
+	}
+	return "", false
+}
+
+// learnHead asks the index for a stream's version and tells the lane.
+func (l *Log) learnHead(ctx context.Context, ln *lane, stream string) error {
+	l.mu.Lock()
+	asOf := ln.tail
+	l.mu.Unlock()
+	version, err := l.headAt(ctx, ln.shard, stream, asOf)
+	if err != nil {
+		return fmt.Errorf("head of %s: %w", stream, err)
+	}
+	l.mu.Lock()
+	ln.window.learn(stream, version, asOf)
+	l.mu.Unlock()
+	return nil
+}
+
+// headAt returns a stream's version at a revision of its shard.
+func (l *Log) headAt(ctx context.Context, shard int, stream string, asOf driver.Revision) (uint64, error) {
+	for raw, err := range l.driver.Find(ctx, shard, stream, driver.Range{Backward: true}) {
+		if err != nil {
+			return 0, err
+		}
+		if raw.Revision > asOf {
+			continue
+		}
+		c, err := decodeCommit(shard, raw.Revision, raw.Data)
+		if err != nil {
+			return 0, err
+		}
+		for _, s := range c.streams() {
+			if s.name == stream {
+				return s.last, nil
+			}
+		}
+		return 0, &driver.CorruptError{Shard: shard, Revision: raw.Revision, Reason: fmt.Sprintf("indexed under stream %q, which it lacks", stream)}
+	}
+	return 0, nil
+}

@@ -1,0 +1,295 @@
+package eventlog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// write brings a group's write to an outcome. When an answer was lost, absence
+// proves nothing: the request may still be under way. The outcome is known only
+// when the group's place is taken, so the identical write is repeated until
+// then, on the log's own context.
+func (l *Log) write(g *group) error {
+	begin := time.Now()
+	lost := false
+	for attempt := 0; ; attempt++ {
+		err := l.driver.Write(l.ctx, g.write)
+		var tail *driver.TailError
+		var cell *driver.CellError
+		switch {
+		case err == nil:
+			l.observeGroup(g, time.Since(begin))
+			return nil
+		case l.ctx.Err() != nil:
+			return fmt.Errorf("%w: the log was closed while the store did not answer: %w", ErrUnknown, err)
+		case errors.As(err, &tail) && lost && g.commits > 0, errors.As(err, &cell) && lost && g.commits > 0:
+			ours, known := l.place(g)
+			if known && ours {
+				l.observeGroup(g, time.Since(begin))
+				return nil
+			}
+			if known {
+				return err
+			}
+		case errors.As(err, &tail), errors.As(err, &cell):
+			return err
+		case errors.Is(err, ErrUnknown):
+			lost = true
+		case !lost:
+			return err
+		}
+		l.opts.Logger.Warn("store gave no answer to a write; repeating it", "attempt", attempt+1, "err", err)
+		pause(l.ctx, attempt)
+	}
+}
+
+// place finds out who took the place of a group whose answer was lost. If it is
+// still free it takes it with an empty commit, so that a late arrival of the
+// group's write is refused. Of a write over several shards any one decides.
+func (l *Log) place(g *group) (ours, known bool) {
+	i := slices.IndexFunc(g.write.Batches, func(b driver.Batch) bool { return len(b.Commits) > 0 })
+	b := g.write.Batches[i]
+	first := driver.Range{From: uint64(b.First), To: uint64(b.First) + 1}
+	for c, err := range l.driver.Read(l.ctx, b.Shard, first) {
+		return err == nil && bytes.Equal(c.Data, b.Commits[0].Data), err == nil
+	}
+	filler := &commit{id: newID(), time: l.clock.next()}
+	_ = l.driver.Write(l.ctx, driver.Write{ID: filler.id, Batches: []driver.Batch{{
+		Shard: b.Shard, First: b.First,
+		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(b.First, l.opts.Index)}},
+	}}})
+	return false, false // ask again
+}
+
+// pause waits a random part of a time that doubles with each attempt, from half
+// a millisecond up to half a second, or until ctx is done.
+func pause(ctx context.Context, attempt int) {
+	limit := min(500*time.Microsecond<<min(attempt, 10), 500*time.Millisecond)
+	timer := time.NewTimer(rand.N(limit))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// settle gives the members of a group their answers.
+func (l *Log) settle(g *group, err error) {
+	var tail *driver.TailError
+	var cell *driver.CellError
+	switch {
+	case err == nil:
+		l.publish(g)
+	case errors.As(err, &tail):
+		news, err := l.fetchNews(g)
+		l.fail(g, news, func(*member) error { return err })
+	case errors.As(err, &cell):
+		l.fail(g, nil, func(m *member) error {
+			if m.uses(cell.Key, cell.Version) {
+				return nil
+			}
+			return errAgain
+		})
+	default:
+		l.fail(g, nil, func(*member) error { return err })
+	}
+}
+
+// uses reports whether m's expectation of a cell, if any, is that version.
+func (m *member) uses(key string, version uint64) bool {
+	i := slices.IndexFunc(m.cells, func(u cellUse) bool { return u.key == key })
+	return i < 0 || m.cells[i].seen == version
+}
+
+// publish makes a group's commits visible and answers.
+func (l *Log) publish(g *group) {
+	l.mu.Lock()
+	var heads []driver.Head
+	for i, ln := range g.lanes {
+		n := len(g.write.Batches[i].Commits)
+		if n == 0 {
+			continue
+		}
+		ln.tail += driver.Revision(n)
+		clear(ln.pending[:n])
+		ln.pending = ln.pending[n:]
+		ln.window.evict(ln.tail)
+		ln.moved()
+		heads = append(heads, driver.Head{Shard: ln.shard, Revision: ln.tail})
+	}
+	for _, m := range g.members {
+		if len(m.cells) > 0 {
+			l.cells.settle(m, true)
+		}
+	}
+	var listeners []*commitFunc
+	if len(heads) > 0 {
+		for c := range l.onCommit {
+			listeners = append(listeners, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, m := range g.members {
+		m.done <- nil
+	}
+	for _, c := range listeners {
+		for _, h := range heads {
+			c.f(h)
+		}
+	}
+}
+
+func (l *Log) observeGroup(g *group, d time.Duration) {
+	if l.opts.Hooks.Group == nil {
+		return
+	}
+	shards := 0
+	for _, b := range g.write.Batches {
+		if len(b.Commits) > 0 {
+			shards++
+		}
+	}
+	l.opts.Hooks.Group(GroupInfo{Shards: shards, Callers: len(g.members), Commits: g.commits,
+		Events: g.events, Bytes: g.bytes, Duration: d})
+}
+
+// news is what another writer put into a lane.
+type news struct {
+	lane    *lane
+	commits []windowCommit
+}
+
+// fetchNews reads what a refused group did not know.
+func (l *Log) fetchNews(g *group) ([]news, error) {
+	var out []news
+	for _, ln := range g.lanes {
+		n := news{lane: ln} // ln.tail moves only with ln's own write, which is g
+		for raw, err := range l.driver.Read(l.ctx, ln.shard, driver.Range{From: uint64(ln.tail) + 1}) {
+			if err != nil {
+				return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
+			}
+			c, err := decodeCommit(ln.shard, raw.Revision, raw.Data)
+			if err != nil {
+				return nil, err
+			}
+			n.commits = append(n.commits, windowCommit{c.ownKeys(raw.Revision, l.opts.Index), c.time})
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// fail takes a group that was not written, and everything that was placed
+// behind it, out of their lanes. Members for whom answer returns an error get
+// it; the others are placed anew behind the news, if their conditions still
+// hold, or run again.
+func (l *Log) fail(g *group, news []news, answer func(*member) error) {
+	l.mu.Lock()
+	lanes, waiting := l.behind(g)
+	for _, m := range waiting {
+		l.cells.settle(m, false)
+	}
+	for _, ln := range lanes {
+		ln.rewind(g)
+	}
+	for _, n := range news {
+		n.lane.learn(n.commits)
+		for _, c := range n.commits {
+			l.clock.observe(c.time)
+		}
+	}
+	inGroup := len(g.members) // waiting starts with them
+	answers := make([]error, len(waiting))
+	for i, m := range waiting {
+		if i < inGroup {
+			answers[i] = answer(m)
+		}
+		if answers[i] == nil {
+			answers[i] = l.rejoin(m)
+		}
+	}
+	l.mu.Unlock()
+	for i, m := range waiting {
+		if answers[i] != nil {
+			m.done <- answers[i]
+		}
+	}
+}
+
+// behind returns the lanes of a group, those of everyone queued in them, and so
+// on, and all these members: first the group's, each part in the order of
+// joining. They are off their queues.
+func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
+	lanes = slices.Clone(g.lanes)
+	seen := make(map[*member]bool)
+	var queued []*member
+	for i := 0; i < len(lanes); i++ {
+		for _, m := range lanes[i].queue {
+			if seen[m] {
+				continue
+			}
+			seen[m] = true
+			queued = append(queued, m)
+			for _, p := range m.parts {
+				if !slices.Contains(lanes, p.lane) {
+					lanes = append(lanes, p.lane)
+				}
+			}
+		}
+		lanes[i].queue = nil
+	}
+	slices.SortFunc(queued, func(a, b *member) int { return int(a.ticket) - int(b.ticket) })
+	return lanes, append(slices.Clone(g.members), queued...)
+}
+
+// rewind takes everything that is not durable out of the lane, but for what
+// another group has in flight.
+func (ln *lane) rewind(lost *group) {
+	flying := 0
+	if ln.flight != nil && ln.flight != lost {
+		for _, m := range ln.flight.members {
+			for _, p := range m.parts {
+				if p.lane == ln && p.commit != nil {
+					flying++
+				}
+			}
+		}
+	}
+	ln.pending = slices.Clone(ln.pending[:flying])
+	ln.next = ln.tail + driver.Revision(flying)
+	ln.epoch++
+	ln.window.truncate(ln.next)
+	ln.lastTime = ln.window.time()
+	ln.moved()
+}
+
+// learn puts durable commits of another writer into a lane that has nothing
+// pending.
+func (ln *lane) learn(commits []windowCommit) {
+	for _, c := range commits {
+		ln.window.add(c.keys, c.time)
+		ln.lastTime = max(ln.lastTime, c.time)
+	}
+	ln.tail += driver.Revision(len(commits))
+	ln.next = ln.tail
+	ln.window.evict(ln.tail)
+	ln.moved()
+}
+
+// rejoin places m anew. errAgain says that its function has to run again.
+func (l *Log) rejoin(m *member) error {
+	for i, p := range m.parts {
+		m.parts[i] = p.again()
+	}
+	if err := l.join(m); err == nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrClock) {
+		return err
+	}
+	return errAgain
+}

@@ -1,0 +1,70 @@
+package eventlog
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A Record is an event as it stands in the log. Its slices belong to the
+// reader's page and must not be changed.
+type Record struct {
+	ID       ID              // of this event
+	Stream   string          //
+	Version  uint64          // in the stream: 1, 2, 3 …
+	Shard    int             //
+	Revision driver.Revision // of the commit in the shard
+	Index    int             // among the events of its transaction, from 0
+	Time     time.Time       // hybrid logical clock: rises in every shard, the same for all of a transaction
+	Type     string          // after upcasting
+	Codec    string          // name of Data's codec; empty: JSON
+	Data     []byte          // the payload, after upcasting
+	Tags     []string        //
+	Meta     Meta            // of the transaction
+
+	log  *Log
+	more bool // further records of this commit follow in this reading
+}
+
+// Meta says where a transaction comes from. It is stored once a commit and
+// shown on each of its records.
+type Meta struct {
+	Correlation ID                // the first transaction of the chain this one belongs to
+	Causation   ID                // the event or step that caused this one
+	Actor       string            // who
+	Traceparent string            // W3C trace context
+	Extra       map[string]string // free keys
+}
+
+func (m *Meta) isZero() bool {
+	return m.Correlation.IsZero() && m.Causation.IsZero() && m.Actor == "" && m.Traceparent == "" && len(m.Extra) == 0
+}
+
+// Commit returns the id of the transaction that wrote r.
+func (r *Record) Commit() ID {
+	id, _ := r.ID.commit()
+	return id
+}
+
+// Last reports whether r is the last record of its commit in this reading:
+// behind it a reader may note Revision as done.
+func (r *Record) Last() bool { return !r.more }
+
+// Decode reads the payload into v, a pointer, with the codec it was written
+// with.
+func (r *Record) Decode(v any) error {
+	if err := r.codecs().decode(r, v); err != nil {
+		return fmt.Errorf("eventlog: decode %s at %s version %d: %w", r.Type, r.Stream, r.Version, err)
+	}
+	return nil
+}
+
+var plain = &codecs{byName: map[string]Codec{"": JSON}}
+
+func (r *Record) codecs() *codecs {
+	if r.log == nil {
+		return plain
+	}
+	return r.log.codecs
+}

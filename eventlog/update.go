@@ -1,0 +1,265 @@
+package eventlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// Update runs fn, which reads and writes through its Tx, and writes all of it
+// at one moment: strictly serializable over everything that fn read and wrote,
+// by whatever process. When fn returns an error, nothing is written and Update
+// returns that error. When what fn read has changed meanwhile, fn runs again:
+// it must not have effects of its own. After Options.Attempts runs Update gives
+// up with ErrConflict.
+//
+// fn sees what its own process has queued before it, so that many updates of
+// one stream share one durable write. Every return of fn is answered only after
+// all that it saw is durable.
+//
+// The position that Update returns covers what it wrote and read.
+func (l *Log) Update(ctx context.Context, fn func(*Tx) error) (Position, error) {
+	p, err := l.update(ctx, nil, fn)
+	if err != nil && errors.Is(err, ErrConflict) && !errors.As(err, new(*VersionError)) {
+		return p, fmt.Errorf("eventlog: update: %w", err)
+	}
+	return p, err
+}
+
+// View runs fn, which reads through its Tx at one moment. It sees durable
+// commits only, and cannot write. fn runs again when what it read has changed
+// before it was done.
+func (l *Log) View(ctx context.Context, fn func(*Tx) error) error {
+	for attempt := range l.opts.Attempts {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		tx := l.begin(ctx)
+		tx.view = true
+		result := tx.run(fn)
+		ok, err := tx.verify()
+		if err != nil {
+			return fmt.Errorf("eventlog: view: %w", err)
+		}
+		if ok {
+			return result.answer()
+		}
+		l.again(ctx, attempt)
+	}
+	return fmt.Errorf("eventlog: view: %w after %d attempts", ErrConflict, l.opts.Attempts)
+}
+
+// An Expect says at which version an append wants its stream. The zero Expect
+// wants nothing.
+type Expect struct {
+	set     bool
+	version uint64
+}
+
+// NoStream expects that the stream does not exist. It equals Exactly(0).
+var NoStream = Exactly(0)
+
+// Exactly expects the stream at version v.
+func Exactly(v uint64) Expect { return Expect{true, v} }
+
+// AppendOptions say how to append. nil and zero values are the defaults.
+type AppendOptions struct {
+	// Expect is the version that the stream must have; the error is otherwise a
+	// *VersionError.
+	Expect Expect
+	// ID makes the append idempotent: repeated with the same id (in this
+	// stream) it does nothing and returns the position of the first. With other
+	// content it is refused with ErrIDReused.
+	ID string
+	// Tags are put on each event.
+	Tags []string
+	// Meta is the commit's metadata.
+	Meta Meta
+}
+
+// Append appends events to one stream: an Update that does nothing else.
+func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, events ...Event) (Position, error) {
+	var opts AppendOptions
+	if o != nil {
+		opts = *o
+	}
+	if len(opts.Tags) > 0 {
+		tagged := make([]Event, len(events))
+		for i, e := range events {
+			tagged[i] = Tagged(e, opts.Tags...)
+		}
+		events = tagged
+	}
+	var first Position
+	p, err := l.update(ctx, nil, func(tx *Tx) error {
+		tx.meta = opts.Meta
+		tx.meta.Extra = maps.Clone(opts.Meta.Extra)
+		if err := tx.append(stream, events); err != nil {
+			return err
+		}
+		if opts.ID != "" {
+			if earlier, err := tx.appendOnce(stream, opts.ID); err != nil || earlier != nil {
+				if earlier != nil {
+					first = *earlier
+				}
+				return err
+			}
+		}
+		return tx.expect(stream, opts.Expect)
+	})
+	if err != nil {
+		return Position{}, fmt.Errorf("eventlog: append %s: %w", stream, err)
+	}
+	if !first.IsZero() {
+		return first, nil
+	}
+	return p, nil
+}
+
+// appendOnce records the id of what was appended so far. When an earlier
+// append recorded it, nothing remains to be written and its position is
+// returned.
+func (tx *Tx) appendOnce(stream, id string) (earlier *Position, err error) {
+	hash := contentHash(tx.events)
+	o, rev, err := tx.once(stream, id, hash)
+	if err != nil || o == nil {
+		return nil, err
+	}
+	if o.hash != hash {
+		return nil, fmt.Errorf("id %q: %w", id, ErrIDReused)
+	}
+	tx.events, tx.onces = nil, nil
+	p := Position{}.With(shardOf(stream, len(tx.log.lanes)), rev)
+	return &p, nil
+}
+
+// expect makes the version of a stream a condition.
+func (tx *Tx) expect(stream string, e Expect) error {
+	if !e.set {
+		return nil
+	}
+	have, err := tx.head(stream)
+	if err != nil {
+		return err
+	}
+	if have != e.version {
+		return &VersionError{Stream: stream, Want: e.version, Have: have}
+	}
+	return nil
+}
+
+func (l *Log) begin(ctx context.Context) *Tx {
+	return &Tx{log: l, ctx: ctx, id: newID(), now: l.clock.read()}
+}
+
+// update runs fn until it is answered.
+func (l *Log) update(ctx context.Context, r *restore, fn func(*Tx) error) (Position, error) {
+	for attempt := range l.opts.Attempts {
+		if err := ctx.Err(); err != nil {
+			return Position{}, err
+		}
+		tx := l.begin(ctx)
+		if r != nil {
+			tx.restore, tx.id = r, r.id
+		}
+		result := tx.run(fn)
+		m, err := tx.member(result.ok())
+		if err != nil {
+			return Position{}, err
+		}
+		if m == nil {
+			return Position{}, result.answer()
+		}
+		switch err := l.submit(ctx, m); {
+		case err == nil && result.ok():
+			return m.position(), nil
+		case err == nil:
+			return Position{}, result.answer()
+		case !errors.Is(err, errAgain):
+			return Position{}, err
+		}
+		l.again(ctx, attempt)
+	}
+	return Position{}, fmt.Errorf("%w after %d attempts", ErrConflict, l.opts.Attempts)
+}
+
+// again makes way for others before the next attempt, the longer the more often
+// it was in vain.
+func (l *Log) again(ctx context.Context, attempt int) {
+	if f := l.opts.Hooks.Conflict; f != nil {
+		f()
+	}
+	if attempt >= 3 {
+		pause(ctx, min(attempt-3, 5))
+	}
+}
+
+// submit puts m into its lanes and waits for the answer.
+func (l *Log) submit(ctx context.Context, m *member) error {
+	for {
+		l.mu.Lock()
+		err := l.join(m)
+		l.mu.Unlock()
+		if err == nil {
+			break
+		}
+		if err != errLookUp {
+			return err
+		}
+		if err := l.lookUp(ctx, m); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-m.done:
+		return err
+	case <-ctx.Done():
+		if !m.write {
+			return ctx.Err()
+		}
+		return fmt.Errorf("%w: %w while the write was under way", ErrUnknown, context.Cause(ctx))
+	}
+}
+
+func (m *member) position() Position {
+	top := 0
+	for _, p := range m.parts {
+		top = max(top, p.lane.shard)
+	}
+	revs := make([]driver.Revision, top+1)
+	for _, p := range m.parts {
+		revs[p.lane.shard] = p.rev
+	}
+	return Position{revs}
+}
+
+// result is how a function ended. A panic is an answer like any other.
+type result struct {
+	err      error
+	panicked any
+	returned bool
+}
+
+func (tx *Tx) run(fn func(*Tx) error) (r result) {
+	defer func() {
+		tx.over = true
+		if !r.returned {
+			r.panicked = recover()
+		}
+	}()
+	r.err = fn(tx)
+	r.returned = true
+	return r
+}
+
+func (r result) ok() bool { return r.returned && r.err == nil }
+
+func (r result) answer() error {
+	if !r.returned {
+		panic(r.panicked)
+	}
+	return r.err
+}
