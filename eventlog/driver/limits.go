@@ -126,6 +126,8 @@ func validateCells(ops []CellOp) (size int, err error) {
 		switch {
 		case seen[c.Key]:
 			return 0, fmt.Errorf("cell %q appears twice in a write", c.Key)
+		case op.Op > Delete:
+			return 0, fmt.Errorf("cell %q: unknown op %d", c.Key, op.Op)
 		case op.Op == Put && c.Version == 0:
 			return 0, fmt.Errorf("cell %q: put of version 0", c.Key)
 		case op.Op == Put && op.If != nil && c.Version <= *op.If:

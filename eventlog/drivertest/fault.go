@@ -23,7 +23,7 @@ const (
 	Late       // Write: the answer is ErrUnknown at once; the store gets it before the N-th later call, or from Deliver.
 	Hide       // Watch: keeps the heads to itself.
 	Ahead      // Watch: each head is followed by a false one, N revisions further. A store must not do that; a doorbell may.
-	kinds  int = iota
+	kinds int  = iota
 )
 
 func (k Kind) String() string {

@@ -87,4 +87,3 @@ func (f *Faulty) due() []lateWrite {
 	})
 	return due
 }
-
