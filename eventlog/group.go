@@ -173,7 +173,7 @@ func (l *Log) run(ln *lane) {
 
 		l.mu.Lock()
 		for _, other := range g.lanes {
-			if other.flight = nil; other != ln {
+			if other != ln {
 				l.kick(other)
 			}
 		}

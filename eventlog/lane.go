@@ -121,6 +121,7 @@ type sight struct {
 	known bool   // head is
 	early []*part
 	epoch uint64
+	view  bool // durable commits only, also those that the lane does not know yet
 }
 
 // look returns what can be seen of key ("": of everything) now. The caller

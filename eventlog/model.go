@@ -264,10 +264,13 @@ func (f *folding[S]) start(s *sight) {
 	l := f.log
 	l.mu.Lock()
 	entry, _ := l.states.get(f.cacheKey())
-	epoch := s.lane.epoch
+	epoch, tail := s.lane.epoch, s.lane.tail
 	l.mu.Unlock()
 	c, ok := entry.(*cached[S])
-	if !ok || unsafe.SliceData(c.Folds) != unsafe.SliceData(f.Folds) || c.early && c.epoch != epoch || c.rev > s.asOf() {
+	if !ok || unsafe.SliceData(c.Folds) != unsafe.SliceData(f.Folds) || c.rev > s.asOf() {
+		return
+	}
+	if c.early && (c.epoch != epoch || s.view && c.rev > tail) { // the store may have got another commit there
 		return
 	}
 	m := f.Model

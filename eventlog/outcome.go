@@ -113,6 +113,7 @@ func (l *Log) publish(g *group) {
 	l.mu.Lock()
 	var heads []driver.Head
 	for i, ln := range g.lanes {
+		ln.flight = nil
 		n := len(g.write.Batches[i].Commits)
 		if n == 0 {
 			continue
@@ -192,12 +193,15 @@ func (l *Log) fetchNews(g *group) ([]news, error) {
 // hold, or run again.
 func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 	l.mu.Lock()
+	for _, ln := range g.lanes {
+		ln.flight = nil
+	}
 	lanes, waiting := l.behind(g)
 	for _, m := range waiting {
 		l.cells.settle(m, false)
 	}
 	for _, ln := range lanes {
-		ln.rewind(g)
+		ln.rewind()
 	}
 	for _, n := range news {
 		n.lane.learn(n.commits)
@@ -251,9 +255,9 @@ func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
 
 // rewind takes everything that is not durable out of the lane, but for what
 // another group has in flight.
-func (ln *lane) rewind(lost *group) {
+func (ln *lane) rewind() {
 	flying := 0
-	if ln.flight != nil && ln.flight != lost {
+	if ln.flight != nil {
 		for _, m := range ln.flight.members {
 			for _, p := range m.parts {
 				if p.lane == ln && p.commit != nil {

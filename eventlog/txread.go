@@ -103,7 +103,7 @@ func (tx *Tx) lookDurable(ln *lane, key string) (*sight, error) {
 	for i := range tx.reads {
 		if tx.reads[i].lane == ln {
 			tx.remember(read{lane: ln, key: key, rev: tx.reads[i].rev})
-			return &sight{lane: ln, tail: tx.reads[i].rev}, nil
+			return &sight{lane: ln, tail: tx.reads[i].rev, view: true}, nil
 		}
 	}
 	tail, err := tx.log.driver.Tail(tx.ctx, ln.shard)
@@ -111,7 +111,7 @@ func (tx *Tx) lookDurable(ln *lane, key string) (*sight, error) {
 		return &sight{}, err
 	}
 	tx.remember(read{lane: ln, key: key, rev: tail})
-	return &sight{lane: ln, tail: tail}, nil
+	return &sight{lane: ln, tail: tail, view: true}, nil
 }
 
 // remember adds a condition, unless it stands there already.
