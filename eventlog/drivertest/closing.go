@@ -30,11 +30,13 @@ func testClosed(t *testing.T, log driver.Log) {
 	}
 	_, calls["Tail"] = log.Tail(ctx, 0)
 	for _, it := range append(iterations(ctx, log), iteration{"Watch", untyped(log.Watch(ctx))}) {
-		n, err := ended(t, it, nil)
-		if n != 0 {
-			t.Errorf("%s yields %d items", it.name, n)
-		}
-		calls[it.name] = err
+		prompt(t, it.name+" of a closed store", func() {
+			n, err := ended(t, it, nil)
+			if n != 0 {
+				t.Errorf("%s yields %d items", it.name, n)
+			}
+			calls[it.name] = err
+		})
 	}
 	for name, err := range calls {
 		if !errors.Is(err, driver.ErrClosed) {

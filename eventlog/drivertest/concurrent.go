@@ -33,7 +33,7 @@ func together(t *testing.T, n int, f func(i int) error) {
 }
 
 // patience is how long a test waits for what must not wait.
-const patience = time.Minute
+var patience = time.Minute
 
 // prompt runs f, and ends the program with all goroutines' stacks when f does
 // not return: they show who waits for whom.

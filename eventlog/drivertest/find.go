@@ -98,7 +98,7 @@ func testFindKey(t *testing.T, log driver.Log) {
 		want  []row
 	}{
 		{1, "k", []row{{1, "one"}}}, {2, "k", []row{{1, "two"}}}, {1, "l", []row{{2, "other"}}},
-		{2, "l", nil}, {3, "k", nil}, {1, "K", nil}, {1, "k ", nil}, {1, "kk", nil},
+		{2, "l", nil}, {3, "k", nil}, {11, "k", nil}, {1, "K", nil}, {1, "k ", nil}, {1, "kk", nil},
 	} {
 		got := rows(collect(t, log.Find(t.Context(), c.shard, c.key, driver.Range{})))
 		equal(t, fmt.Sprintf("Find in shard %d of %q", c.shard, c.key), got, c.want)

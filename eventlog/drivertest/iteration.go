@@ -35,7 +35,7 @@ func iterable(t *testing.T, log driver.Log) {
 	var ops []driver.CellOp
 	for i := range iterated {
 		c.Keys = append(c.Keys, driver.Key{Name: fmt.Sprintf("key/%02d", i), Pos: 1})
-		ops = append(ops, put(fmt.Sprintf("cell/%02d", i), "v", 1))
+		ops = append(ops, put(fmt.Sprintf("cell/%02d", i), fmt.Sprint("value ", i), 1))
 	}
 	write(t, log, driver.Batch{First: iterated + 1, Commits: []driver.Commit{c}})
 	writeCells(t, log, ops...)

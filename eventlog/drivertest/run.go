@@ -20,10 +20,7 @@ type promise struct {
 // parallel, each on a store of its own.
 func Run(t *testing.T, open func(t *testing.T) driver.Log) {
 	t.Helper()
-	for _, p := range slices.Concat(
-		writePromises, refusalPromises, cellPromises, readPromises, findPromises, keysPromises,
-		namePromises, limitPromises, iterationPromises, memoryPromises, racePromises, watchPromises, closePromises,
-	) {
+	for _, p := range promises() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
 			holds(t, p.promise)
@@ -36,6 +33,13 @@ func Run(t *testing.T, open func(t *testing.T) driver.Log) {
 		t.Parallel()
 		Model(t, open)
 	})
+}
+
+func promises() []promise {
+	return slices.Concat(
+		writePromises, refusalPromises, cellPromises, readPromises, findPromises, keysPromises, namePromises,
+		limitPromises, iterationPromises, memoryPromises, racePromises, watchPromises, closePromises,
+	)
 }
 
 // A storePromise is a promise about several handles of one store.

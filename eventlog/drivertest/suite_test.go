@@ -1,0 +1,99 @@
+package drivertest_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+)
+
+// brokenEnv names the broken driver that this process runs the suite with.
+const brokenEnv = "DRIVERTEST_BROKEN"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(brokenEnv) != "" {
+		drivertest.SetPatience(time.Second)
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// TestFaultyWithoutFaults: without faults a Faulty keeps all promises. In a
+// process of TestSuiteFindsBrokenDrivers the driver is a broken one instead.
+func TestFaultyWithoutFaults(t *testing.T) {
+	wrap := func(log driver.Log) driver.Log { return drivertest.NewFaulty(log, nil) }
+	newStore := func() func() driver.Log { return memlog.NewStore().Open }
+	if name := os.Getenv(brokenEnv); name != "" {
+		if wrap = broken[name].wrap; wrap == nil {
+			wrap = func(log driver.Log) driver.Log { return log }
+		}
+		if broken[name].newStore != nil {
+			newStore = broken[name].newStore
+		}
+	}
+	drivertest.Run(t, func(*testing.T) driver.Log { return wrap(newStore()()) })
+	drivertest.Handles(t, func(*testing.T) func(*testing.T) driver.Log {
+		open := newStore()
+		return func(*testing.T) driver.Log { return wrap(open()) }
+	})
+}
+
+// TestSuiteFindsBrokenDrivers shows that each test of the suite can fail: drivers
+// that break one promise each are found by the test of that promise.
+func TestSuiteFindsBrokenDrivers(t *testing.T) {
+	if os.Getenv(brokenEnv) != "" {
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range broken {
+		for _, promise := range b.promises {
+			t.Run(name+"/"+promise, func(t *testing.T) {
+				t.Parallel()
+				cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestFaultyWithoutFaults$/^"+promise+"$", "-rapid.nofailfile", "-rapid.shrinktime=100ms")
+				cmd.Env = append(os.Environ(), brokenEnv+"="+name)
+				out, err := cmd.CombinedOutput()
+				if err == nil {
+					t.Fatalf("the suite finds nothing wrong:\n%s", out)
+				}
+				found := strings.Contains(string(out), fmt.Sprintf("--- FAIL: TestFaultyWithoutFaults/%s ", promise)) &&
+					strings.Contains(string(out), "broken promise: ")
+				hung := strings.Contains(string(out), "still waiting after")
+				if !found && !hung {
+					t.Errorf("%v, for another reason than the promise:\n%s", err, out)
+				}
+			})
+		}
+	}
+}
+
+// TestEveryPromiseIsBroken holds that a test of the suite comes with a driver
+// that it finds.
+func TestEveryPromiseIsBroken(t *testing.T) {
+	t.Parallel()
+	found := make(map[string]bool)
+	for _, b := range broken {
+		for _, p := range b.promises {
+			found[p] = true
+		}
+	}
+	for _, p := range drivertest.Promises() {
+		if !found[p] {
+			t.Errorf("no driver breaks %s", p)
+		}
+		delete(found, p)
+	}
+	for p := range found {
+		t.Errorf("a driver breaks %s, which the suite does not test", p)
+	}
+}
