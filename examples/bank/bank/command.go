@@ -1,0 +1,130 @@
+package bank
+
+import (
+	"fmt"
+
+	"github.com/rollforward/rollforward/eventlog"
+)
+
+// The commands. Each takes the transaction first: a caller combines them freely
+// and all of it happens at one moment or not at all. None reads a clock or has
+// effects of its own, so the transaction may run them again.
+
+// Open begins an account. ErrExists: it was opened before, and may be closed by
+// now.
+func Open(tx *eventlog.Tx, id AccountID, kind Kind) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if a.State != "" {
+		return fmt.Errorf("%s: %w", id, ErrExists)
+	}
+	return tx.Append(id.Stream(), AccountOpened{Kind: kind})
+}
+
+// Freeze stops an account: until Thaw no money comes in or goes out.
+func Freeze(tx *eventlog.Tx, id AccountID) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if err := a.active(); err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	return tx.Append(id.Stream(), AccountFrozen{})
+}
+
+// Thaw ends a freeze.
+func Thaw(tx *eventlog.Tx, id AccountID) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if a.State != Frozen {
+		return fmt.Errorf("%s: %w", id, ErrNotFrozen)
+	}
+	return tx.Append(id.Stream(), AccountThawed{})
+}
+
+// Close ends an account for ever. It must be empty.
+func Close(tx *eventlog.Tx, id AccountID) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if err := a.active(); err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	if a.Balance != 0 {
+		return fmt.Errorf("%s: %w: the balance is %d", id, ErrNotEmpty, a.Balance)
+	}
+	return tx.Append(id.Stream(), AccountClosed{})
+}
+
+// Deposit brings cash to an account.
+func Deposit(tx *eventlog.Tx, id AccountID, amount int64, description string) error {
+	return move(tx, Cash(id.Currency), id, amount, description)
+}
+
+// Withdraw takes cash from an account.
+func Withdraw(tx *eventlog.Tx, id AccountID, amount int64, description string) error {
+	return move(tx, id, Cash(id.Currency), amount, description)
+}
+
+// move posts both sides in one commit, in whatever shards they lie. (A transfer
+// between customers is a saga instead: it needs no commit over two shards, and
+// it can wait, be refused half way and go back.)
+func move(tx *eventlog.Tx, from, to AccountID, amount int64, description string) error {
+	if amount <= 0 {
+		return fmt.Errorf("%w: %d", ErrAmount, amount)
+	}
+	if from == to {
+		return fmt.Errorf("%s: %w", from, ErrSameAccount)
+	}
+	cash := Cash(from.Currency)
+	for _, side := range []struct {
+		id     AccountID
+		amount int64
+	}{{from, -amount}, {to, amount}} {
+		if side.id == cash {
+			if err := openOnFirstUse(tx, cash); err != nil {
+				return err
+			}
+		}
+		if err := post(tx, side.id, Posted{Amount: side.amount, Description: description}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// post adds a posting to an account, if the account takes it.
+func post(tx *eventlog.Tx, id AccountID, p Posted) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if err := a.accept(p.Amount); err != nil {
+		return fmt.Errorf("%s: %w", id, err)
+	}
+	return tx.Append(id.Stream(), p)
+}
+
+// openOnFirstUse makes sure that an account of the books exists.
+func openOnFirstUse(tx *eventlog.Tx, id AccountID) error {
+	a, err := load(tx, id)
+	if err != nil || a.State != "" {
+		return err
+	}
+	return tx.Append(id.Stream(), AccountOpened{Kind: Ledger})
+}
+
+// load returns the account as the transaction sees it. That it stays so until
+// the commit is a condition of the transaction.
+func load(tx *eventlog.Tx, id AccountID) (*Account, error) {
+	if err := id.check(); err != nil {
+		return nil, err
+	}
+	return Accounts.Load(tx, id.Stream())
+}
