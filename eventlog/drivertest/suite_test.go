@@ -20,7 +20,7 @@ const brokenEnv = "DRIVERTEST_BROKEN"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(brokenEnv) != "" {
-		drivertest.SetPatience(time.Second)
+		drivertest.SetPatience(time.Second / 2)
 		os.Exit(m.Run())
 	}
 	goleak.VerifyTestMain(m)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -131,20 +132,42 @@ func testWatchDropped(t *testing.T, log driver.Log) {
 		stop.Stop()
 		cancel()
 	}
+	slow(t, log)
+}
+
+// slow writes while the reader of a Watch is stuck with a head.
+func slow(t *testing.T, log driver.Log) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	release, left := make(chan struct{}), make(chan struct{})
+	stuck, release, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(left)
-		for range log.Watch(ctx) {
+		hold := sync.OnceFunc(func() {
+			close(stuck)
 			<-release
+		})
+		for range log.Watch(ctx) {
+			hold()
 		}
 	}()
+	defer prompt(t, "end of the slow watcher", func() {
+		close(release)
+		cancel()
+		<-left
+	})
 	prompt(t, "writes while a watcher is slow", func() {
-		for range 300 {
+		for listening := false; !listening; {
+			write(t, log, batch(0, tail(t, log, 0)+1, "b"))
+			select {
+			case <-stuck:
+				listening = true
+			case <-left: // a store that cannot know
+				listening = true
+			case <-time.After(time.Millisecond):
+			}
+		}
+		for range 100 {
 			write(t, log, batch(0, tail(t, log, 0)+1, "b"))
 		}
 	})
-	close(release)
-	cancel()
-	prompt(t, "end of the slow watcher", func() { <-left })
 }
