@@ -63,6 +63,18 @@ func (tx *Tx) ID() ID { return tx.id }
 // everything that the function can see, earlier than the commit's own time.
 func (tx *Tx) Time() time.Time { return time.Unix(0, tx.now).UTC() }
 
+// Shard returns the shard that the transaction is at home in: that of its first
+// append, or else of its first read. ok is false when it did neither.
+func (tx *Tx) Shard() (shard int, ok bool) {
+	switch {
+	case len(tx.events) > 0:
+		return shardOf(tx.events[0].stream, len(tx.log.lanes)), true
+	case len(tx.reads) > 0:
+		return tx.reads[0].lane.shard, true
+	}
+	return 0, false
+}
+
 // Meta returns the metadata of the commit, for the function to fill in.
 func (tx *Tx) Meta() *Meta { return &tx.meta }
 
