@@ -96,7 +96,8 @@ func recordEach(ctx context.Context, log *eventlog.Log, batch []*Transaction) (t
 
 // permanent reports whether a transaction is refused for what it is.
 func permanent(err error) bool {
-	return Refused(err) || errors.Is(err, eventlog.ErrName) || errors.Is(err, eventlog.ErrTooLarge)
+	return Refused(err) || errors.Is(err, eventlog.ErrIDReused) ||
+		errors.Is(err, eventlog.ErrName) || errors.Is(err, eventlog.ErrTooLarge)
 }
 
 func (i *Imported) add(j Imported) {

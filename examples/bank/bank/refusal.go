@@ -19,7 +19,6 @@ const (
 	ErrSameAccount refusal = "both sides are the same account"
 	ErrName        refusal = "invalid name"
 	ErrUnbalanced  refusal = "the transaction does not balance"
-	ErrRepeated    refusal = "the id was used before with other content"
 )
 
 type refusal string

@@ -83,7 +83,8 @@ const transactionStream = "transaction/"
 
 // Record posts a transaction to the books. Its accounts are opened on first use.
 // It claims the stream transaction/ID in the same commit: recorded again it does
-// nothing and returns false, with other content it is refused with ErrRepeated.
+// nothing and returns false, with other content it is refused with
+// eventlog.ErrIDReused.
 //
 // An error says which posting was refused; nothing is to be committed then, so
 // a caller that wants to go on runs Record in a Savepoint.
@@ -96,7 +97,7 @@ func Record(tx *eventlog.Tx, t *Transaction) (recorded bool, err error) {
 	case earlier.Hash == hash:
 		return false, nil
 	case earlier.Hash != "":
-		return false, t.refused(0, ErrRepeated)
+		return false, t.refused(0, eventlog.ErrIDReused)
 	}
 	for i, p := range t.Postings {
 		if err := openOnFirstUse(tx, p.Account); err != nil {
