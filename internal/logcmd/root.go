@@ -1,0 +1,36 @@
+// Package logcmd holds the sub-commands of cmd/eventlog.
+package logcmd
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/internal/cli"
+)
+
+// Main runs the command with the arguments of the process and exits.
+func Main() { cli.Main(New()) }
+
+// New returns the command "eventlog".
+func New() *cobra.Command {
+	store := new(cli.Store)
+	root := &cobra.Command{
+		Use:   "eventlog",
+		Short: "Look at, write to, check, copy and measure an event log in a directory",
+		Long: `eventlog works on the event log that is stored in a directory. One process
+holds a directory at a time; while another one has it open, eventlog says who.
+
+Results go to standard output (-o table, json or jsonl), everything else to
+standard error. Exit status: 0 ok, 1 failed, 2 wrong usage, 3 conflict (an
+expected version did not hold, or an id came again with other content).`,
+		Example: `  eventlog append account/ada bank.opened '{"owner":"Ada"}' --log data
+  export EVENTLOG_LOG=data
+  eventlog read account/ada
+  eventlog read --type bank.opened -o jsonl
+  eventlog verify`,
+	}
+	store.AddFlag(root)
+	root.AddCommand(
+		newAppend(store), newRead(store), newStreams(store),
+	)
+	return root
+}
