@@ -40,64 +40,67 @@ func Import(ctx context.Context, log *eventlog.Log, file string, r io.Reader, pr
 	return total, nil
 }
 
-// recordAll records transactions in one Update: many of them share one durable
-// write, whatever shards their accounts lie in, and their order is that of the
-// file. Each runs in a savepoint of its own, so the one that is refused takes
-// nothing from those before it.
-func recordAll(ctx context.Context, log *eventlog.Log, batch []*Transaction) (Imported, error) {
+// recordAll records transactions in order, as many at once as fit.
+func recordAll(ctx context.Context, log *eventlog.Log, batch []*Transaction) (total Imported, err error) {
+	for len(batch) > 0 && err == nil {
+		var done Imported
+		done, err = recordSome(ctx, log, batch)
+		total.add(done)
+		batch = batch[done.Recorded+done.Present:]
+	}
+	return total, err
+}
+
+// recordSome records transactions from the front of the batch in one Update: many
+// of them share one durable write, whatever shards their accounts lie in, and
+// their order is that of the file. Each runs in a savepoint of its own, so the
+// one that is refused takes nothing from those before it.
+func recordSome(ctx context.Context, log *eventlog.Log, batch []*Transaction) (Imported, error) {
 	var done Imported
 	var refused error
 	_, err := log.Update(ctx, func(tx *eventlog.Tx) error {
 		done, refused = Imported{}, nil // the function may run again
-		for _, t := range batch {
+		for i, t := range batch {
 			var recorded bool
 			err := tx.Savepoint(func() (err error) {
 				recorded, err = Record(tx, t)
 				return err
 			})
 			switch {
+			case i > 0 && errors.Is(err, eventlog.ErrTooLarge):
+				return nil // perhaps only together with what came before it
 			case err != nil && permanent(err):
 				refused = err
 				return nil // commit what came before it
 			case err != nil:
 				return err
-			case recorded:
-				done.Recorded++
-				done.Postings += len(t.Postings)
-			default:
-				done.Present++
 			}
+			done.count(t, recorded)
 		}
 		return nil
 	})
 	if errors.Is(err, eventlog.ErrTooLarge) && len(batch) > 1 {
-		return recordEach(ctx, log, batch) // together they are, alone perhaps not
-	}
-	var at *LineError
-	if err != nil && !errors.As(err, &at) {
-		err = batch[0].refused(0, err)
+		return recordSome(ctx, log, batch[:len(batch)/2])
 	}
 	if err != nil {
-		return Imported{}, err
+		return Imported{}, batch[0].located(err)
 	}
 	return done, refused
-}
-
-func recordEach(ctx context.Context, log *eventlog.Log, batch []*Transaction) (total Imported, err error) {
-	for i := range batch {
-		done, err := recordAll(ctx, log, batch[i:i+1])
-		total.add(done)
-		if err != nil {
-			return total, err
-		}
-	}
-	return total, nil
 }
 
 // permanent reports whether a transaction is refused for what it is.
 func permanent(err error) bool {
 	return Refused(err) || errors.Is(err, eventlog.ErrIDReused) ||
 		errors.Is(err, eventlog.ErrName) || errors.Is(err, eventlog.ErrTooLarge)
+}
+
+func (i *Imported) count(t *Transaction, recorded bool) {
+	if !recorded {
+		i.Present++
+		return
+	}
+	i.Recorded++
+	i.Postings += len(t.Postings)
 }
 
 func (i *Imported) add(j Imported) {

@@ -174,8 +174,8 @@ func TestImportRepeatedID(t *testing.T) {
 	}
 }
 
-// TestImportTogetherTooLarge: transactions that are small enough each are not
-// refused for being many.
+// TestImportTogetherTooLarge: transactions that fit alone are not refused because
+// they do not fit into one commit together.
 func TestImportTogetherTooLarge(t *testing.T) {
 	t.Parallel()
 	log := eventlogtest.Open(t, &eventlog.Options{Shards: 1})
@@ -184,8 +184,12 @@ func TestImportTogetherTooLarge(t *testing.T) {
 		long := strings.Repeat("\x01", 30_000+35_000*(i%2)) // six times as long in JSON
 		text += strings.ReplaceAll(whole(fmt.Sprint("t", i)), "lunch", long)
 	}
+	text += whole("many")
+	for i := range 4990 { // streams in one commit
+		text += fmt.Sprintf("many accounts,2024-02-29,,A%d,0,EUR\n", i)
+	}
 	done, err := importText(log, text)
-	if err != nil || done.Recorded != 6 {
+	if err != nil || done.Recorded != 8 {
 		t.Errorf("the import did %+v, %v", done, err)
 	}
 }

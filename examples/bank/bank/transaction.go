@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -112,6 +113,14 @@ func Record(tx *eventlog.Tx, t *Transaction) (recorded bool, err error) {
 		return false, t.refused(0, err)
 	}
 	return true, nil
+}
+
+// located says where t stands, if err does not say so already.
+func (t *Transaction) located(err error) error {
+	if errors.As(err, new(*LineError)) {
+		return err
+	}
+	return t.refused(0, err)
 }
 
 func (t *Transaction) refused(posting int, err error) error {
