@@ -39,7 +39,8 @@ func (r Range) Contains(p uint64) bool { return p >= r.From && (r.To == 0 || p <
 // A Key is an index entry of a commit. Name is not empty, valid UTF-8 without
 // NUL, and its [Escape] is at most [MaxName] bytes long. A commit has a name
 // once at most, at its last position in the commit. The positions of one name
-// rise from commit to commit of a shard.
+// rise from commit to commit of a shard. Both are the writer's duty: a driver
+// may rely on them and need not look.
 type Key struct {
 	Name string
 	Pos  uint64
@@ -109,15 +110,22 @@ type Head struct {
 //
 // Iterators stop at the first error, which they yield with a zero value. They
 // may be dropped at any time; a dropped iterator holds nothing. They end with
-// the error of ctx when it is done.
+// the error of ctx when it is done. In the middle of one the caller may call
+// every method, Write and Close too.
+//
+// Bounds of names (prefix, after, from, to) are compared bytewise. They are
+// UTF-8, need not be names, and may end in NUL: name+"\x00" is directly behind
+// name.
 type Log interface {
 	// Write does all of w or nothing. A nil error says that it is durable.
 	// *TailError, *CellError: a condition did not hold. ErrUnknown: the outcome
 	// is not known and may still change; the caller repeats the identical Write
-	// until its place is taken. Every other error says that nothing was written
-	// and that nothing of it ever will be. A Write that was applied is, when
-	// repeated, refused like any other that comes too late: whether the place
-	// was taken by itself is for the caller to read.
+	// until its place is taken. Every other error, that of ctx too, says that
+	// this call wrote nothing and never will; it says nothing about an earlier
+	// call with the same Write that was answered with ErrUnknown. A Write that
+	// was applied is, when repeated, refused like any other that comes too
+	// late: whether the place was taken by itself is for the caller to read.
+	// The memory of w is the caller's again when Write returns.
 	Write(ctx context.Context, w Write) error
 
 	// Tail returns the last revision of a shard, 0 for an empty one.
@@ -141,8 +149,10 @@ type Log interface {
 	Cells(ctx context.Context, from, to string, limit int) iter.Seq2[Cell, error]
 
 	// Watch yields heads that may have moved, after the movement is durable,
-	// until ctx is done. It may merge and may lose all but the last of a shard. A
-	// store that cannot know of other writers yields nothing and returns.
+	// until ctx is done or the store is closed. It may repeat and merge, and may
+	// lose all but the last of a shard. What a slow caller has not taken yet
+	// holds up no Write. A store that cannot know of other writers yields
+	// nothing and returns.
 	Watch(ctx context.Context) iter.Seq2[Head, error]
 
 	// Exclusive reports whether only this value writes to the store, as with a
@@ -151,12 +161,14 @@ type Log interface {
 	Exclusive() bool
 
 	// Close waits for Writes under way and releases the store. Every later call
-	// returns ErrClosed.
+	// returns ErrClosed, a second Close too. It does not wait for iterations:
+	// those under way end with ErrClosed, if not by themselves.
 	Close() error
 }
 
 // Limits that hold for every driver, so that what one store takes another
-// takes too. A Write beyond them is refused with ErrTooLarge.
+// takes too. A Write beyond them is refused with ErrTooLarge; one of exactly
+// that size is taken.
 const (
 	MaxName       = 1400         // bytes of a key's or cell's name after Escape
 	MaxCommit     = 900_000      // bytes of Commit.Data, and of Cell.Value
@@ -178,6 +190,7 @@ var (
 )
 
 // A TailError refuses a Write: the batch for Shard was not directly behind Tail.
+// When several conditions do not hold, the error names any one of them.
 type TailError struct {
 	Shard int
 	Tail  Revision

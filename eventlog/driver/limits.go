@@ -7,8 +7,11 @@ import (
 )
 
 // Escape writes a name so that it contains none of / | @ #, no space and no
-// control character: these, and %, become %XX. Different names have different
-// escapes, and no escape is a prefix of another one followed by a separator.
+// ASCII control character: these, and %, become %XX. Different names have
+// different escapes, also when each is followed by one of those characters and
+// whatever comes then. Escape(a+b) is Escape(a)+Escape(b), so the names with a
+// prefix are those whose escapes start with its escape. The order of names is
+// not that of their escapes: "+" sorts before "/", which becomes "%2F".
 func Escape(name string) string {
 	n := escapedLen(name)
 	if n == len(name) {

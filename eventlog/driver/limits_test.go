@@ -71,7 +71,7 @@ func checkEscape(t interface{ Fatalf(string, ...any) }, a, b string) {
 	}
 	for _, sep := range special {
 		if a != b && strings.HasPrefix(eb+string(sep), ea+string(sep)) {
-			t.Fatalf("Escape(%q) is a prefix of Escape(%q) when followed by %q", a, b, sep)
+			t.Fatalf("Escape(%q) is a prefix of Escape(%q) when both are followed by %q", a, b, sep)
 		}
 	}
 }

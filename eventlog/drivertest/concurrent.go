@@ -48,8 +48,8 @@ func prompt(t *testing.T, what string, f func()) {
 }
 
 // won writes w and reports whether it took its place. After ErrUnknown it
-// repeats w until the place is taken, and reads there who did: the first commit
-// of each writer's batch must have data that no other writer has.
+// repeats w until it is refused, and reads who is at its place: the first
+// commit of each writer must have data that no other writer has.
 func won(ctx context.Context, log driver.Log, w driver.Write) (bool, error) {
 	for {
 		err := log.Write(ctx, w)
@@ -58,10 +58,8 @@ func won(ctx context.Context, log driver.Log, w driver.Write) (bool, error) {
 		switch {
 		case err == nil:
 			return true, nil
-		case errors.As(err, &tail):
+		case errors.As(err, &tail), errors.As(err, &cell):
 			return holdsPlace(ctx, log, w.Batches)
-		case errors.As(err, &cell):
-			return false, nil
 		case !errors.Is(err, driver.ErrUnknown):
 			return false, fmt.Errorf("neither done nor refused by tail or cell: %w", err)
 		}

@@ -49,8 +49,9 @@ func (k Kind) String() string {
 // A Fault is what a Plan wants of one call. The zero Fault lets it through.
 type Fault struct {
 	Kind Kind
-	// Err is the answer of Fail, nil: ErrInjected. It says that nothing was
-	// written unless it wraps driver.ErrUnknown.
+	// Err is the answer of Fail, nil: ErrInjected. Unless it wraps
+	// driver.ErrUnknown it says that this call wrote nothing; an earlier call
+	// with the same Write may still arrive.
 	Err error
 	// N: see the kinds. For Late 0 is "only from Deliver".
 	N int
@@ -58,8 +59,9 @@ type Fault struct {
 	// store by then. When ctx ends first the call returns ctx's error, and
 	// nothing was or will be written.
 	Before <-chan struct{}
-	// After holds back the answer of a Write or a Tail that the store has done.
-	// When ctx ends first a Write returns ErrUnknown, a Tail ctx's error.
+	// After holds back the answer of a Write or a Tail, but not that of Fail,
+	// until it is closed. When ctx ends first a Write returns ErrUnknown, a Tail
+	// ctx's error.
 	After <-chan struct{}
 }
 
