@@ -47,16 +47,17 @@ func (l *Log) SwapCell(ctx context.Context, key string, old uint64, value []byte
 	return version, nil
 }
 
-// cells knows the cells that pending transactions write, and the last versions
-// of those that this process wrote. It is guarded by Log.mu.
+// cells knows the cells that pending transactions use, as the last of these
+// leaves them, and the last versions of those that this process wrote. It is
+// guarded by Log.mu.
 type cells struct {
 	pending map[string]*pendingCell
 	durable *cache[uint64]
 }
 
 type pendingCell struct {
-	driver.Cell // Version 0: deleted
-	owner       *member
+	driver.Cell         // Version 0: absent
+	last        *member // who uses it
 }
 
 func (c *cells) init() {
@@ -86,19 +87,20 @@ func (c *cells) holds(u *cellUse) bool {
 	return !ok || u.seen == 0 || u.seen >= v
 }
 
-// place makes the changes of a member visible to those behind it.
+// place makes what a member does visible to those behind it. Who only reads
+// counts too: the first of a group states the condition for all of it.
 func (c *cells) place(m *member) {
 	for i := range m.cells {
 		u := &m.cells[i]
+		cell := driver.Cell{Key: u.key}
 		switch u.op {
 		case driver.Put:
 			u.version = max(uint64(m.time), u.seen+1)
-		case driver.Delete:
-			u.version = 0
-		default:
-			continue
+			cell.Value, cell.Version = u.value, u.version
+		case driver.Check:
+			cell.Value, cell.Version = u.was, u.seen
 		}
-		c.pending[u.key] = &pendingCell{driver.Cell{Key: u.key, Value: u.value, Version: u.version}, m}
+		c.pending[u.key] = &pendingCell{cell, m}
 	}
 }
 
@@ -106,16 +108,13 @@ func (c *cells) place(m *member) {
 func (c *cells) settle(m *member, written bool) {
 	for i := range m.cells {
 		u := &m.cells[i]
-		if u.op == driver.Check {
-			continue
-		}
-		if p := c.pending[u.key]; p != nil && p.owner == m {
+		if p := c.pending[u.key]; p != nil && p.last == m {
 			delete(c.pending, u.key)
 		}
 		switch {
-		case written && u.version > 0:
+		case u.op == driver.Put && written:
 			c.durable.put(u.key, u.version)
-		default:
+		case u.op != driver.Check:
 			c.durable.delete(u.key)
 		}
 	}

@@ -58,7 +58,6 @@ type read struct {
 	known bool            // pos is
 	early bool            // pending commits were seen, of this epoch
 	epoch uint64
-	guest bool // only the presence counts: a cell of a pending commit was seen
 }
 
 // holds reports whether the condition holds for whoever joins now; known is
@@ -68,10 +67,7 @@ func (r *read) holds() (ok, known bool) {
 	if r.early && r.epoch != ln.epoch {
 		return false, true
 	}
-	switch {
-	case r.guest:
-		return true, true
-	case r.key == "":
+	if r.key == "" {
 		return ln.next == r.rev, true
 	}
 	changed, known := ln.window.changed(r.key, r.rev)

@@ -158,35 +158,22 @@ func (tx *Tx) useCell(key string) (*cellUse, error) {
 	return &tx.cells[len(tx.cells)-1], nil
 }
 
-// lookCell takes the value that a pending transaction gives to a cell, and
-// makes this one stand behind that in its lanes. Everyone stands in the lane of
-// the table, which orders those who use it.
+// lookCell takes the value that a pending transaction leaves in a cell. Everyone
+// stands in the lane of the table, which orders those who use it.
 func (tx *Tx) lookCell(key string, use *cellUse, table *lane) (early bool) {
 	if tx.view {
 		return false
 	}
-	l := tx.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	tx.guest(table, false)
-	p, ok := l.cells.pending[key]
-	if !ok {
-		return false
+	if !slices.Contains(tx.guests, table) {
+		tx.guests = append(tx.guests, table)
 	}
-	for _, part := range p.owner.parts {
-		tx.guest(part.lane, true)
+	tx.log.mu.Lock()
+	defer tx.log.mu.Unlock()
+	p, ok := tx.log.cells.pending[key]
+	if ok {
+		use.seen, use.was = p.Version, p.Value
 	}
-	if use.seen = p.Version; p.Version > 0 {
-		use.was = p.Value
-	}
-	return true
-}
-
-func (tx *Tx) guest(ln *lane, early bool) {
-	r := read{lane: ln, guest: true, early: early, epoch: ln.epoch}
-	if !slices.Contains(tx.guests, r) {
-		tx.guests = append(tx.guests, r)
-	}
+	return ok
 }
 
 // current is the entity's value as the transaction sees it, nil for none.

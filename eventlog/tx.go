@@ -29,7 +29,7 @@ type Tx struct {
 	cells  []cellUse
 	cellAt map[string]int // of each key, in cells
 	tables []string       // whose set of keys changes
-	guests []read         // lanes to stand in because of what was seen early
+	guests []*lane        // of the tables that were used
 	events []event
 	onces  []once
 	sizes  []shardSize // of what is written, by shard
@@ -314,9 +314,8 @@ func (tx *Tx) member(write bool) (*member, error) {
 	for _, r := range tx.reads {
 		m.stand(r.lane)
 	}
-	for _, r := range tx.guests {
-		m.stand(r.lane)
-		m.reads = append(m.reads, r)
+	for _, ln := range tx.guests {
+		m.stand(ln)
 	}
 	if len(m.parts) == 0 {
 		return nil, nil
