@@ -1,0 +1,113 @@
+package projection
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// progress is what a running projection tells those who wait for it or look at
+// it in this process.
+type progress struct {
+	mu       sync.Mutex
+	at       eventlog.Position
+	err      error             // why it stopped
+	troubles map[int]error     // by shard, or allShards: what is being retried
+	skipped  map[string]uint64 // events without a handler, by type, since the start
+	moved    chan struct{}     // closed at each change of at or err
+	kicked   chan struct{}     // closed when the sink must be asked again
+}
+
+const allShards = -1
+
+func newProgress() *progress {
+	return &progress{troubles: make(map[int]error), skipped: make(map[string]uint64),
+		moved: make(chan struct{}), kicked: make(chan struct{})}
+}
+
+// set notes how far a shard has come. Who has not noticed a restart is not
+// heard.
+func (p *progress) set(kicked <-chan struct{}, shard int, rev driver.Revision) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if kicked == p.kicked && p.at.Revision(shard) != rev {
+		p.at = p.at.With(shard, rev)
+		p.wake()
+	}
+}
+
+// skip counts events without a handler; first names the types that are new.
+func (p *progress) skip(types map[string]uint64) (first []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for typ, n := range types {
+		if p.skipped[typ] == 0 {
+			first = append(first, typ)
+		}
+		p.skipped[typ] += n
+	}
+	return first
+}
+
+func (p *progress) trouble(shard int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.troubles[shard] = err
+}
+
+func (p *progress) well(shard int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.troubles, shard)
+}
+
+// stop notes that the projection has stopped.
+func (p *progress) stop(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+	p.wake()
+}
+
+// close wakes those who wait: the runner is at its end.
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wake()
+}
+
+func (p *progress) wake() {
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+func (p *progress) get() (at eventlog.Position, moved <-chan struct{}, stopped error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at, p.moved, p.err
+}
+
+// restart notes that the sink was reset: nothing is covered, and every shard
+// asks the sink where it is.
+func (p *progress) restart() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = eventlog.Position{}
+	close(p.kicked)
+	p.kicked = make(chan struct{})
+}
+
+func (p *progress) kicks() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.kicked
+}
+
+// report returns what Status shows.
+func (p *progress) report() (stopped error, troubles map[int]error, skipped map[string]uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err, maps.Clone(p.troubles), maps.Clone(p.skipped)
+}

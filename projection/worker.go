@@ -1,0 +1,225 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A worker applies one shard to one projection. It trusts its own checkpoint
+// only as long as all goes well: after any error it asks the sink.
+type worker[T any] struct {
+	*Runner[T]
+	projection *Projection[T]
+	handlers   map[string]Handler[T]
+	tails      *tails
+	live       *progress
+	shard      int
+
+	kicked   <-chan struct{} // closed when at is void
+	at       Checkpoint
+	batch    batch[T]
+	pace     pace
+	fence    driver.Revision // a commit that was refused: it gets a transaction of its own
+	refusals int             // of the commit at the fence, when it was alone
+	failures int             // of log and sink, in a row
+}
+
+// run works until ctx ends (nil) or the projection has to stop.
+func (w *worker[T]) run(ctx context.Context) error {
+	w.pace = newPace(w.Batch)
+	for ctx.Err() == nil {
+		if err := w.follow(ctx); err != nil && ctx.Err() == nil {
+			if stop := w.failed(ctx, err); stop != nil {
+				return stop
+			}
+		}
+	}
+	return nil
+}
+
+// follow goes on from the sink's checkpoint until something goes wrong.
+func (w *worker[T]) follow(ctx context.Context) error {
+	w.kicked = w.live.kicks()
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	for {
+		if w.tails.at(w.shard) <= w.at.Revision {
+			w.well()
+		}
+		tail, err := w.tails.wait(ctx, w.shard, w.at.Revision, w.kicked)
+		if err != nil || tail == 0 {
+			return err
+		}
+		if err := w.catchUp(ctx, tail); err != nil {
+			return err
+		}
+	}
+}
+
+// load asks the sink where the shard is.
+func (w *worker[T]) load(ctx context.Context) error {
+	state, err := w.Sink.State(ctx, w.projection.Name)
+	switch {
+	case err != nil:
+		return fmt.Errorf("sink: %w", err)
+	case state.Version != w.projection.Version:
+		return fmt.Errorf("%w: it has %d now, the program %d", ErrVersion, state.Version, w.projection.Version)
+	case w.shard >= len(state.Checkpoints):
+		return fmt.Errorf("%w: it has %d shards", ErrOtherLog, len(state.Checkpoints))
+	}
+	w.at = state.Checkpoints[w.shard]
+	w.live.set(w.kicked, w.shard, w.at.Revision)
+	return nil
+}
+
+// catchUp applies the commits up to tail.
+func (w *worker[T]) catchUp(ctx context.Context, tail driver.Revision) error {
+	to := w.bound(tail)
+	w.batch.begin(w.at)
+	q := eventlog.Query{Shards: []int{w.shard}, From: uint64(w.at.Revision) + 1, To: uint64(to), System: true}
+	for rec, err := range w.Log.Read(ctx, q) {
+		if err == nil {
+			err = w.batch.add(w.projection, w.handlers, rec)
+		}
+		if err != nil {
+			return err
+		}
+		if rec.Last() && (w.batch.events >= w.pace.limit || w.batch.bytes >= maxBytes) {
+			if err := w.apply(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	w.batch.move.To.Revision = to // the last commits may be without events
+	return w.apply(ctx)
+}
+
+// bound keeps a commit that was refused apart from those before and behind it.
+func (w *worker[T]) bound(tail driver.Revision) driver.Revision {
+	switch next := w.at.Revision + 1; {
+	case next > w.fence:
+		w.fence, w.refusals = 0, 0
+	case next < w.fence:
+		return min(tail, w.fence-1)
+	case next == w.fence:
+		return w.fence
+	}
+	return tail
+}
+
+// apply commits the batch and begins the next one. The sink may finish when ctx
+// ends meanwhile.
+func (w *worker[T]) apply(ctx context.Context) error {
+	b := &w.batch
+	if b.move.To.Revision == b.move.From.Revision {
+		return nil
+	}
+	ctx, release := finishing(ctx)
+	defer release()
+	var failed error
+	var start time.Time
+	err := w.Sink.Apply(ctx, Batch{Name: w.projection.Name, Version: w.projection.Version, Moves: []Move{b.move}}, func(tx T) error {
+		start = time.Now()
+		failed = b.run(tx, w.projection.Name)
+		return failed
+	})
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
+		return fmt.Errorf("sink: %w", err)
+	}
+	w.pace.took(b.events, time.Since(start))
+	w.done()
+	return nil
+}
+
+// run runs the effects in the sink's transaction.
+func (b *batch[T]) run(tx T, name string) error {
+	for i := range b.effects {
+		e := &b.effects[i]
+		if err := guard(func() error { return e.apply(tx) }); err != nil {
+			return &EventError{Projection: name, Record: e.record, Err: err}
+		}
+	}
+	return nil
+}
+
+// done notes that the batch took effect.
+func (w *worker[T]) done() {
+	w.at = w.batch.move.To
+	w.well()
+	for _, typ := range w.live.skip(w.batch.skipped) {
+		w.logger().Info("projection: skips events of a type without a handler", "projection", w.projection.Name, "type", typ)
+	}
+	w.live.set(w.kicked, w.shard, w.at.Revision)
+	w.batch.begin(w.at)
+}
+
+// well notes that nothing is wrong.
+func (w *worker[T]) well() {
+	w.failures = 0
+	w.live.well(w.shard)
+}
+
+// failed decides what an error means: nil to go on, after a pause where one
+// helps, or the reason to stop.
+func (w *worker[T]) failed(ctx context.Context, err error) error {
+	var refused *EventError
+	switch {
+	case isFinal(err):
+		return err
+	case errors.As(err, &refused):
+		return w.refused(ctx, refused)
+	case errors.Is(err, ErrMoved):
+		w.logger().Debug("projection: another runner was faster", "projection", w.projection.Name, "shard", w.shard)
+		return nil
+	}
+	w.failures++
+	w.retry(ctx, err, w.failures)
+	return nil
+}
+
+// refused sets the commit of an event that cannot be handled apart, so that
+// those before it take effect, and counts once it is alone.
+func (w *worker[T]) refused(ctx context.Context, e *EventError) error {
+	if w.fence != e.Record.Revision {
+		w.fence, w.refusals = e.Record.Revision, 0
+		return nil
+	}
+	if w.refusals++; w.refusals >= w.attempts() || e.permanent() {
+		return e
+	}
+	w.retry(ctx, e, w.refusals)
+	return nil
+}
+
+// retry reports trouble and waits before the next attempt.
+func (w *worker[T]) retry(ctx context.Context, err error, n int) {
+	w.live.trouble(w.shard, err)
+	w.logger().Warn("projection: trying again", "projection", w.projection.Name, "shard", w.shard, "failures", n, "error", err)
+	pause(ctx, backoff(w.firstBackoff(), n))
+}
+
+// finishing returns a context for work that is finished when ctx ends, but not
+// waited for without end.
+func finishing(ctx context.Context) (context.Context, func()) {
+	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		pause(out, patience)
+		cancel()
+	})
+	return out, func() {
+		stop()
+		cancel()
+	}
+}
+
+// patience is how long a shutdown waits for a transaction of the sink.
+const patience = 10 * time.Second
