@@ -184,13 +184,33 @@ func TestImportTogetherTooLarge(t *testing.T) {
 		long := strings.Repeat("\x01", 30_000+35_000*(i%2)) // six times as long in JSON
 		text += strings.ReplaceAll(whole(fmt.Sprint("t", i)), "lunch", long)
 	}
-	text += whole("many")
-	for i := range 4990 { // streams in one commit
-		text += fmt.Sprintf("many accounts,2024-02-29,,A%d,0,EUR\n", i)
+	done, err := importText(log, text)
+	if err != nil || done.Recorded != 6 {
+		t.Errorf("the import did %+v, %v", done, err)
+	}
+}
+
+// TestImportTooLargeWithItsKeys is about a limit that is known only when the
+// commit is whole: what came before is recorded all the same, and the right
+// transaction is refused.
+func TestImportTooLargeWithItsKeys(t *testing.T) {
+	t.Parallel()
+	log := eventlogtest.New(t)
+	text, taken := header+whole("before"), make(map[int]bool)
+	for i := 0; len(taken) < 5; i++ { // each in a shard of its own: one has room for one
+		id := bank.AccountID{Name: strings.Repeat("n", 900) + fmt.Sprint(i), Currency: "EUR"}
+		if shard := log.ShardOf(id.Stream()); !taken[shard] {
+			taken[shard] = true
+			text += "huge,2024-02-29," + strings.Repeat("x", eventlog.MaxTx/5-2300) + "," + id.Name + ",0,EUR\n"
+		}
 	}
 	done, err := importText(log, text)
-	if err != nil || done.Recorded != 8 {
-		t.Errorf("the import did %+v, %v", done, err)
+	if !errors.Is(err, eventlog.ErrTooLarge) || !strings.HasPrefix(err.Error(), "books.csv:4: transaction huge: ") ||
+		!strings.Contains(err.Error(), "with its keys") {
+		t.Errorf("error %v", err)
+	}
+	if done.Recorded != 1 {
+		t.Errorf("the import did %+v", done)
 	}
 }
 

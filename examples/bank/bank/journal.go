@@ -10,7 +10,7 @@ import (
 
 // MaxPostings bounds what is kept of a transaction while its end is not in
 // sight.
-const MaxPostings = 10_000
+const MaxPostings = 1_000
 
 // A LineError says where in a file something is wrong.
 type LineError struct {

@@ -101,7 +101,7 @@ func TestReadJournalRefuses(t *testing.T) {
 		"unbalanced, then bad":  {before + "c,2024-02-29,x,A,5,EUR\n" + "d,,x,A,1,EUR\n", "books.csv:6: transaction c: the transaction does not balance", 2},
 		"a row without end":     {before + "c,2024-02-29,\"" + strings.Repeat("x\n", bank.MaxRow/2) + strings.Repeat("y", 1<<16), "books.csv:6: a row of more than 1048576 bytes", 2},
 		"a transaction without end": {before + strings.Repeat("c,2024-02-29,x,A,0,EUR\n", bank.MaxPostings+1),
-			"books.csv:6: transaction c: it has more than 10000 postings", 2},
+			"books.csv:6: transaction c: it has more than 1000 postings", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
