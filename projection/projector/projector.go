@@ -1,0 +1,58 @@
+// Package projector is the command that keeps read models up to date, to be
+// called from a main that brings the projections:
+//
+//	func main() { projector.Main(projector.Options{Projections: bank.Projections()}) }
+//
+// Its sub-commands run the projections until SIGTERM, rebuild one, and show how
+// they fare. It works on a log in a directory (package pebblelog) and a read
+// model in an SQLite file (package sqlsink).
+package projector
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/projection/sqlsink"
+)
+
+// Options say what the command works with.
+type Options struct {
+	// Projections are what it keeps up to date.
+	Projections []sqlsink.Projection
+	// DB returns the SQLite file of the read model of the log in dir, where the
+	// flag --db does not name one. nil: readmodel.db in dir, so that a log that
+	// is removed or replaced takes it along.
+	DB func(dir string) string
+	// Log has the codecs and upcasts that the events need. nil: none.
+	Log *eventlog.Options
+}
+
+// Main runs the command with the arguments of the process and exits: status 0
+// for success, 1 for failure, 2 for wrong usage. SIGINT and SIGTERM end it after
+// the transaction in hand.
+func Main(o Options) { cli.Main(newCommand(o)) }
+
+func newCommand(o Options) *cobra.Command {
+	s := &site{Options: o}
+	run := newRun(s)
+	root := &cobra.Command{
+		Use:   "projector",
+		Short: "Keep read models up to date with an event log",
+		Long: `projector follows the event log in a directory and keeps read models in an
+SQLite file up to date. Each event takes effect exactly once, however often
+projector is stopped, killed and started again.
+
+Without a sub-command it runs until SIGINT or SIGTERM, finishing the
+transaction in hand. Results go to standard output (-o table, json or jsonl),
+everything else to standard error. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
+		Example: `  projector --log data
+  projector status --log data
+  projector rebuild balances --log data`,
+		Args: cobra.NoArgs,
+		RunE: run.RunE,
+	}
+	s.addFlags(root)
+	root.AddCommand(run, newRebuild(s), newStatus(s))
+	return root
+}

@@ -1,0 +1,105 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	_ "modernc.org/sqlite" // the driver of OpenSQLite
+
+	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/projection/sqlsink"
+)
+
+// A site is where a command works: its log and its read model.
+type site struct {
+	Options
+	store cli.Store
+	db    string
+}
+
+func (s *site) addFlags(cmd *cobra.Command) {
+	s.store.AddFlag(cmd)
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: "+s.file("DIR")+")")
+	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
+}
+
+const name = "readmodel.db"
+
+// file returns where the read model of the log in dir is by default.
+func (o *Options) file(dir string) string {
+	if o.DB != nil {
+		return o.DB(dir)
+	}
+	return filepath.Join(dir, name)
+}
+
+// path returns the file of the read model.
+func (s *site) path() (string, error) {
+	if s.db != "" {
+		return s.db, nil
+	}
+	dir, err := s.store.Dir()
+	if err != nil {
+		return "", err
+	}
+	return s.file(dir), nil
+}
+
+// open opens the log, for reading, and the read model. mustExist refuses a read
+// model that is not there.
+func (s *site) open(cmd *cobra.Command, mustExist bool) (*sqlsink.Runner, func() error, error) {
+	log, err := s.store.Open(cmd.Context(), cli.Read, s.Log)
+	if err != nil {
+		return nil, nil, err
+	}
+	sink, err := s.openSink(cmd.Context(), mustExist)
+	if err != nil {
+		return nil, nil, errors.Join(err, log.Close())
+	}
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections,
+		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+	return r, func() error { return errors.Join(sink.Close(), log.Close()) }, nil
+}
+
+func (s *site) openSink(ctx context.Context, mustExist bool) (*sqlsink.Sink, error) {
+	path, err := s.path()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); mustExist && errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("no read model yet: %w", err)
+	}
+	return sqlsink.OpenSQLite(ctx, path)
+}
+
+// names returns what the projections are called.
+func (s *site) names() []string {
+	var out []string
+	for _, p := range s.Projections {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+// known refuses names that no projection has.
+func (s *site) known(names []string) error {
+	for _, n := range names {
+		if !slices.Contains(s.names(), n) {
+			return cli.Usage("unknown projection %q; there are: %s", n, strings.Join(s.names(), ", "))
+		}
+	}
+	return nil
+}
+
+// complete offers the names of projections.
+func (s *site) complete(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return s.names(), cobra.ShellCompDirectiveNoFileComp
+}
