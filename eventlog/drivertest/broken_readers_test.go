@@ -82,8 +82,8 @@ var brokenReaders = map[string]mutant{
 			}
 		}})},
 	"is unbounded":          {promises: []string{"CellsRange"}, wrap: func(log driver.Log) driver.Log { return unbounded{log} }},
-	"ignores ctx":           {promises: []string{"ContextDone", "ContextEnds", "WatchEnds"}, wrap: func(log driver.Log) driver.Log { return deaf{log} }},
-	"iterates under a lock": {promises: []string{"IterationWrites"}, wrap: func(log driver.Log) driver.Log { return locked{log, new(sync.Mutex)} }},
+	"ignores ctx":           {hangs: true, promises: []string{"ContextDone", "ContextEnds", "WatchEnds"}, wrap: func(log driver.Log) driver.Log { return deaf{log} }},
+	"iterates under a lock": {hangs: true, promises: []string{"IterationWrites"}, wrap: func(log driver.Log) driver.Log { return locked{log, new(sync.Mutex)} }},
 	"has one iteration":     {promises: []string{"IterationInterleaved"}, wrap: func(log driver.Log) driver.Log { return oneIteration{log, new(atomic.Int32), false} }},
 	"leaks iterations":      {promises: []string{"IterationDropped"}, wrap: func(log driver.Log) driver.Log { return oneIteration{log, new(atomic.Int32), true} }},
 	"reuses the memory of cells": {promises: []string{"MemoryOfReader"},

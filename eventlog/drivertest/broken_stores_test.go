@@ -32,7 +32,7 @@ var brokenStores = map[string]mutant{
 		wrap: func(log driver.Log) driver.Log {
 			return drivertest.NewFaulty(log, drivertest.Nth("Watch", 1, drivertest.Fault{Kind: drivertest.Hide}))
 		}},
-	"waits for watchers": {promises: []string{"WatchDropped"},
+	"waits for watchers": {hangs: true, promises: []string{"WatchDropped"},
 		wrap: func(log driver.Log) driver.Log {
 			busy := make(chan struct{}, 1)
 			return onWrite{others{Log: log, watch: func(ctx context.Context) iter.Seq2[driver.Head, error] {
@@ -52,7 +52,7 @@ var brokenStores = map[string]mutant{
 				return log.Write(ctx, w)
 			}}
 		}},
-	"does not close": {promises: []string{"Closed", "CloseEndsWatch"},
+	"does not close": {hangs: true, promises: []string{"Closed", "CloseEndsWatch"},
 		wrap: func(log driver.Log) driver.Log { return others{Log: log, close: func() error { return nil }} }},
 	"closes under the writers": {promises: []string{"CloseWaits", "ReopenAfterLoad"},
 		wrap: writes(func(ctx context.Context, log driver.Log, w driver.Write) error {
@@ -62,7 +62,7 @@ var brokenStores = map[string]mutant{
 				return err
 			}
 		})},
-	"waits for iterations": {promises: []string{"CloseInIteration"},
+	"waits for iterations": {hangs: true, promises: []string{"CloseInIteration"},
 		wrap: func(log driver.Log) driver.Log { return waiting{log, new(sync.WaitGroup)} }},
 	"changes its mind": {promises: []string{"Exclusive"}, wrap: func(log driver.Log) driver.Log { return fickle{log, new(atomic.Bool)} }},
 	"has a store for each handle": {promises: []string{"ReopenKeeps", "ReopenAfterLoad", "HandlesShare", "HandlesRace", "HandlesWatch", "HandlesClose"}, newStore: func() func() driver.Log {

@@ -13,6 +13,7 @@ type mutant struct {
 	wrap     func(driver.Log) driver.Log
 	newStore func() (open func() driver.Log)
 	promises []string
+	hangs    bool // rather than fails; then each promise needs a process of its own
 }
 
 // broken are drivers that each break promises.
@@ -76,7 +77,11 @@ func (b onRead) Cells(ctx context.Context, from, to string, limit int) iter.Seq2
 }
 
 func reads(b onRead) func(driver.Log) driver.Log {
-	return func(log driver.Log) driver.Log { b.Log = log; return b }
+	return func(log driver.Log) driver.Log {
+		own := b
+		own.Log = log
+		return own
+	}
 }
 
 // through changes the items of an iteration; keep false ends it early.

@@ -169,7 +169,7 @@ var brokenWriters = map[string]mutant{
 				return err
 			}}
 		}},
-	"deadlocks over shards": {promises: []string{"RaceOverShards"},
+	"deadlocks over shards": {hangs: true, promises: []string{"RaceOverShards"},
 		wrap: func(log driver.Log) driver.Log {
 			var shards [8]sync.Mutex
 			return onWrite{log, func(ctx context.Context, log driver.Log, w driver.Write) error {

@@ -1,7 +1,6 @@
 package drivertest
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -16,14 +15,12 @@ var racePromises = []promise{
 	{"RaceForCell", "Of writers that race for one version of a cell exactly one wins, and no commit of another is written.", testRaceForCell},
 	{"RaceOverShards", "Writes that overlap over several shards, in any order, do not block each other for ever, and each happens whole.", testRaceOverShards},
 	{"GapFree", "While many write, readers see revisions without gap, each once, and nothing acknowledged is missing.", testGapFree},
-	{"SeenWhenAcknowledged", "What was acknowledged is seen by every read that begins later, in any goroutine.", testSeenWhenAcknowledged},
 }
 
 func testRaceForPlace(t *testing.T, log driver.Log) {
 	const writers, rounds = 16, 10
 	for rev := driver.Revision(1); rev <= rounds; rev++ {
-		var winner atomic.Value
-		var wins atomic.Int32
+		var winner, wins atomic.Int32
 		together(t, writers, func(i int) error {
 			data := fmt.Sprintf("writer %d at %d", i, rev)
 			k := driver.Key{Name: fmt.Sprint("writer", i), Pos: uint64(rev)}
@@ -31,21 +28,26 @@ func testRaceForPlace(t *testing.T, log driver.Log) {
 			ok, err := won(t.Context(), log, w)
 			if ok {
 				wins.Add(1)
-				winner.Store(i)
+				winner.Store(int32(i))
 			}
 			return err
 		})
-		equal(t, "winners", wins.Load(), int32(1))
-		i := winner.Load().(int)
+		if n := wins.Load(); n != 1 {
+			t.Fatalf("%d winners at %d", n, rev)
+		}
+		i := winner.Load()
 		data := fmt.Sprintf("writer %d at %d", i, rev)
 		s := look(t, log, 0)
-		equal(t, "commits at the end", s.Rows[0][rev-1:], []row{{rev, data}})
+		equal(t, "tail", s.Tails[0], rev)
+		if len(s.Rows[0]) == 0 || s.Rows[0][len(s.Rows[0])-1] != (row{rev, data}) {
+			t.Errorf("the last commit is not the winner's: %+v", s.Rows[0])
+		}
 		if !slices.ContainsFunc(s.Cells, func(c driver.Cell) bool { return c.Key == fmt.Sprint("of", i) && string(c.Value) == data }) {
 			t.Errorf("the winner's cell is not there: %+v", s.Cells)
 		}
 		for _, c := range s.Cells {
 			if c.Version == uint64(rev) && string(c.Value) != data {
-				t.Errorf("a loser's cell is there: %+v", c)
+				t.Errorf("a loser's cell is there: %s at version %d", c.Key, c.Version)
 			}
 		}
 	}
@@ -70,7 +72,9 @@ func testRaceForCell(t *testing.T, log driver.Log) {
 			}
 			return err
 		})
-		equal(t, "winners", wins.Load(), int32(1))
+		if n := wins.Load(); n != 1 {
+			t.Fatalf("%d winners over version %d", n, version)
+		}
 		equal(t, "cells", cellsOf(t, log), []driver.Cell{cell("cell", fmt.Sprintf("writer %d over %d", winner.Load(), version), version+1)})
 	}
 	var commits driver.Revision
@@ -192,71 +196,6 @@ func readWhile(t *testing.T, log driver.Log, writing *atomic.Int32) error {
 		}
 		if next <= last {
 			return fmt.Errorf("Find came to %d, an earlier Read to %d", next-1, last)
-		}
-	}
-	return nil
-}
-
-func testSeenWhenAcknowledged(t *testing.T, log driver.Log) {
-	acked := make(chan driver.Revision)
-	const n = 60
-	together(t, 2, func(i int) error {
-		if i == 0 {
-			defer close(acked)
-			for rev := driver.Revision(1); rev <= n; rev++ {
-				k := driver.Key{Name: "k", Pos: uint64(rev) * 3}
-				w := request([]driver.Batch{keyed(0, rev, text(rev), k), keyed(1, rev, text(rev), k)}, put("cell", text(rev), uint64(rev)))
-				if err := log.Write(t.Context(), w); err != nil {
-					return err
-				}
-				acked <- rev
-			}
-			return nil
-		}
-		var errs []error
-		for rev := range acked {
-			errs = append(errs, seen(t, log, rev))
-		}
-		return errors.Join(errs...)
-	})
-}
-
-// seen checks that every kind of read shows what was acknowledged up to rev.
-func seen(t *testing.T, log driver.Log, rev driver.Revision) error {
-	ctx := t.Context()
-	for shard := range 2 {
-		if got, err := log.Tail(ctx, shard); err != nil || got < rev {
-			return fmt.Errorf("Tail of shard %d: %d, %v; acknowledged is %d", shard, got, err, rev)
-		}
-		if got, err := readGapless(ctx, log, shard); err != nil || got < rev {
-			return fmt.Errorf("Read of shard %d came to %d, %v; acknowledged is %d", shard, got, err, rev)
-		}
-		for c, err := range log.Read(ctx, shard, driver.Range{Backward: true, Limit: 1}) {
-			if err != nil || c.Revision < rev {
-				return fmt.Errorf("Read of shard %d backward begins at %d, %v; acknowledged is %d", shard, c.Revision, err, rev)
-			}
-		}
-		n := 0
-		for c, err := range log.Find(ctx, shard, "k", driver.Range{From: uint64(rev) * 3}) {
-			if err != nil {
-				return err
-			}
-			if n++; c.Revision != rev+driver.Revision(n-1) {
-				return fmt.Errorf("Find in shard %d yields %d", shard, c.Revision)
-			}
-		}
-		if n == 0 {
-			return fmt.Errorf("Find in shard %d yields nothing at %d, which is acknowledged", shard, rev)
-		}
-		for k, err := range log.Keys(ctx, shard, "k", "") {
-			if err != nil || k.Pos < uint64(rev)*3 {
-				return fmt.Errorf("Keys in shard %d: position %d, %v; acknowledged is %d", shard, k.Pos, err, rev*3)
-			}
-		}
-	}
-	for c, err := range log.Cells(ctx, "cell", "", 1) {
-		if err != nil || c.Version < uint64(rev) {
-			return fmt.Errorf("Cells: version %d, %v; acknowledged is %d", c.Version, err, rev)
 		}
 	}
 	return nil

@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) driver.Log) {
 func promises() []promise {
 	return slices.Concat(
 		writePromises, refusalPromises, cellPromises, readPromises, findPromises, keysPromises, namePromises,
-		limitPromises, iterationPromises, memoryPromises, racePromises, watchPromises, closePromises,
+		limitPromises, iterationPromises, memoryPromises, racePromises, visibilityPromises, watchPromises, closePromises,
 	)
 }
 
