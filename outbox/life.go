@@ -1,0 +1,134 @@
+package outbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
+)
+
+// What is stored. A step is one event in the emitter's shard; everything that
+// happens to it afterwards is an event under the step's tag in its target's
+// shard, written under the condition that nothing else happened under that tag.
+const (
+	typeEnqueued = "$step.enqueued" // in $steps/N
+	typeDone     = "$step.done"     // in $outcomes/N
+	typeFailed   = "$step.failed"   // in $outcomes/N: one attempt
+	typeDead     = "$step.dead"     // in $dead/N: for good
+)
+
+func stepsStream(shard int) string    { return "$steps/" + strconv.Itoa(shard) }
+func outcomesStream(shard int) string { return "$outcomes/" + strconv.Itoa(shard) }
+func deadStream(shard int) string     { return "$dead/" + strconv.Itoa(shard) }
+
+// stepTag is the tag of a step's life; chainTag that of its chain, where the
+// commit's own correlation cannot say it.
+func stepTag(id eventlog.ID) string  { return "$step/" + id.String() }
+func chainTag(id eventlog.ID) string { return "$chain/" + id.String() }
+
+// enqueued is the step itself. Its id is that of the event.
+type enqueued struct {
+	Type        string          `json:"type"`
+	Target      string          `json:"target"`
+	Data        json.RawMessage `json:"data,omitempty"`
+	Chain       eventlog.ID     `json:"chain"`
+	Actor       string          `json:"actor,omitempty"`
+	Traceparent string          `json:"traceparent,omitempty"`
+}
+
+// done says that the step's effect is in this commit. Error is set when it
+// failed for good and its handler's Failed did the rest.
+type done struct {
+	Error string `json:"error,omitempty"`
+}
+
+// failed is an attempt; the next one is not before Due.
+type failed struct {
+	Attempt int       `json:"attempt"`
+	Error   string    `json:"error"`
+	Due     time.Time `json:"due"`
+}
+
+// dead refers to the step, which stands at a version of its emitter's shard.
+type dead struct {
+	Shard    int       `json:"shard"`
+	Version  uint64    `json:"version"`
+	Attempts int       `json:"attempts"`
+	Error    string    `json:"error"`
+	First    time.Time `json:"first"` // attempt
+}
+
+// life is what happened to a step so far.
+type life struct {
+	attempts int
+	first    time.Time // attempt
+	due      time.Time // not before
+	err      string    // of the last attempt
+	over     bool      // done or dead
+	dead     bool
+}
+
+// apply folds the next event under the step's tag.
+func (l *life) apply(r *eventlog.Record) error {
+	switch r.Type {
+	case typeDone:
+		l.over = true
+	case typeDead:
+		l.over, l.dead = true, true
+	case typeFailed:
+		var f failed
+		if err := r.Decode(&f); err != nil {
+			return err
+		}
+		if l.attempts == 0 {
+			l.first = r.Time
+		}
+		l.attempts, l.due, l.err = f.Attempt, f.Due, f.Error
+	default:
+		return fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
+	}
+	return nil
+}
+
+// readLife reads a step's life and makes it a condition of tx that it does not
+// go on meanwhile. Nothing under the tag is older than the step, which spares
+// the index for young steps.
+func readLife(tx *eventlog.Tx, shard int, id eventlog.ID, born time.Time) (life, error) {
+	var l life
+	q := eventlog.Query{Tag: stepTag(id), Shards: []int{shard}, Born: born}
+	for r, err := range tx.Read(q) {
+		if err == nil {
+			err = l.apply(&r)
+		}
+		if err != nil {
+			return l, err
+		}
+	}
+	return l, nil
+}
+
+// event makes the stored form of something that happened to a step.
+func event(typ string, payload any, tags ...string) (sys.Event, error) {
+	data, err := json.Marshal(payload)
+	return sys.Event{Type: typ, Data: data, Tags: tags}, err
+}
+
+const maxErrorText = 4 << 10
+
+// text bounds the text of an error, which users write.
+func text(err error) string {
+	s := strings.ToValidUTF8(err.Error(), "\uFFFD")
+	if len(s) <= maxErrorText {
+		return s
+	}
+	s = s[:maxErrorText]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s + "…"
+}

@@ -1,0 +1,125 @@
+package outbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/sys"
+)
+
+// A Step is work for one stream: data, written by hand like an event. What it
+// does is a [Handler]. StepType is its stored name and must work on the zero
+// value; Target is the stream that the handler changes, which need not exist.
+// A step is stored as JSON.
+type Step interface {
+	StepType() string
+	Target() string
+}
+
+// Raw is a step that is encoded already: how a handler without a Go type of its
+// own sees it.
+type Raw struct {
+	Type   string
+	Stream string // the target
+	Data   json.RawMessage
+}
+
+// StepType returns r.Type.
+func (r Raw) StepType() string { return r.Type }
+
+// Target returns r.Stream.
+func (r Raw) Target() string { return r.Stream }
+
+// ErrStep: a value cannot be enqueued as a step.
+var ErrStep = errors.New("invalid step")
+
+// Enqueue adds a step to the transaction: it is committed with everything else
+// that tx writes, or not at all, and from then on rolled forward by whatever
+// [Runner] knows its type, until it is done or dead.
+//
+// The step is stored in the shard of the first stream that tx appended to, or
+// else read, or else of the step's target; so Enqueue after Append keeps a
+// transaction in one shard. Steps of one shard for one target run in the order
+// of their commits, but for those that fail and wait to be tried again.
+//
+// A step that is nil or has no type or target is refused with ErrStep, one that
+// is too large with eventlog.ErrTooLarge; the transaction is then as it was.
+// Enqueue starts a chain, if tx belongs to none, by setting the correlation of
+// its Meta.
+func Enqueue(tx *eventlog.Tx, s Step) error {
+	if err := enqueue(tx, s); err != nil {
+		return fmt.Errorf("outbox: enqueue: %w", err)
+	}
+	return nil
+}
+
+func enqueue(tx *eventlog.Tx, s Step) error {
+	raw, err := encode(s)
+	if err != nil {
+		return err
+	}
+	meta := tx.Meta()
+	e := enqueued{Type: raw.Type, Target: raw.Stream, Data: raw.Data,
+		Chain: meta.Correlation, Actor: meta.Actor, Traceparent: meta.Traceparent}
+	if e.Chain.IsZero() {
+		e.Chain = tx.ID()
+	}
+	shard, ok := tx.Shard()
+	if !ok {
+		shard = tx.Log().ShardOf(raw.Stream)
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrStep, raw.Type, err)
+	}
+	if err := tx.Append(stepsStream(shard), sys.Event{Type: typeEnqueued, Data: data}); err != nil {
+		return fmt.Errorf("step %s for %s: %w", raw.Type, raw.Stream, err)
+	}
+	meta.Correlation = e.Chain
+	return nil
+}
+
+func encode(s Step) (Raw, error) {
+	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return Raw{}, fmt.Errorf("%w: nil", ErrStep)
+	}
+	out := Raw{Type: s.StepType(), Stream: s.Target()}
+	if err := checkName("type", out.Type); err != nil {
+		return Raw{}, err
+	}
+	if err := checkName("target", out.Stream); err != nil {
+		return Raw{}, fmt.Errorf("%s: %w", out.Type, err)
+	}
+	if raw, ok := s.(Raw); ok {
+		out.Data = raw.Data
+		return out, nil
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		return Raw{}, fmt.Errorf("%w: %s: %w", ErrStep, out.Type, err)
+	}
+	out.Data = data
+	return out, nil
+}
+
+// checkName holds a type or a target against what eventlog takes for a name, so
+// that a step is refused where it is made and not where it runs.
+func checkName(what, name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("%w: no %s", ErrStep, what)
+	case !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl):
+		return fmt.Errorf("%w: %s %.60q is not a name", ErrStep, what, name)
+	}
+	if n := len(driver.Escape(name)); n > eventlog.MaxName {
+		return fmt.Errorf("%w: %s %.60q… has %d bytes escaped, at most %d", eventlog.ErrTooLarge, what, name, n, eventlog.MaxName)
+	}
+	return nil
+}
