@@ -40,6 +40,7 @@ func (l *Log) join(m *member) error {
 	for i := range m.reads {
 		ok, known := m.reads[i].holds()
 		if known && !ok {
+			l.contend(m.reads[i].key)
 			return errAgain
 		}
 		lookUp = lookUp || !known

@@ -100,6 +100,7 @@ type Log struct {
 	lanes    []*lane
 	cells    cells
 	tickets  uint64
+	turns    map[string]*turn // of hot keys
 	closed   bool
 	watchers int // followers that need news of other processes
 	stop     context.CancelFunc
@@ -122,7 +123,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{driver: d, opts: opts, states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
-		onCommit: make(map[*commitFunc]struct{})}
+		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
 		return nil, err

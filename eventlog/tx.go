@@ -36,6 +36,7 @@ type Tx struct {
 	index  int         // number of the next event; savepoints do not turn it back
 
 	restore *restore
+	turn    *turn
 }
 
 type shardSize struct{ shard, bytes int }

@@ -90,6 +90,9 @@ func (tx *Tx) look(ln *lane, key string) (*sight, error) {
 		return tx.lookDurable(ln, key)
 	}
 	l := tx.log
+	if tx.turn == nil && key != "" {
+		tx.takeTurn(tx.ctx, key)
+	}
 	l.mu.Lock()
 	s := ln.look(key)
 	l.mu.Unlock()

@@ -167,13 +167,16 @@ func (l *Log) update(ctx context.Context, r *restore, fn func(*Tx) error) (Posit
 		}
 		result := tx.run(fn)
 		m, err := tx.member(result.ok())
+		if m == nil || err != nil {
+			l.leave(tx)
+		}
 		if err != nil {
 			return Position{}, err
 		}
 		if m == nil {
 			return Position{}, result.answer()
 		}
-		switch err := l.submit(ctx, m); {
+		switch err := l.submit(ctx, tx, m); {
 		case err == nil && result.ok():
 			return m.position(), nil
 		case err == nil:
@@ -198,20 +201,9 @@ func (l *Log) again(ctx context.Context, attempt int) {
 }
 
 // submit puts m into its lanes and waits for the answer.
-func (l *Log) submit(ctx context.Context, m *member) error {
-	for {
-		l.mu.Lock()
-		err := l.join(m)
-		l.mu.Unlock()
-		if err == nil {
-			break
-		}
-		if err != errLookUp {
-			return err
-		}
-		if err := l.lookUp(ctx, m); err != nil {
-			return err
-		}
+func (l *Log) submit(ctx context.Context, tx *Tx, m *member) error {
+	if err := l.enter(ctx, tx, m); err != nil {
+		return err
 	}
 	select {
 	case err := <-m.done:
@@ -222,6 +214,31 @@ func (l *Log) submit(ctx context.Context, m *member) error {
 		}
 		return fmt.Errorf("%w: %w while the write was under way", ErrUnknown, context.Cause(ctx))
 	}
+}
+
+// enter joins m, asking the index first where it must.
+func (l *Log) enter(ctx context.Context, tx *Tx, m *member) error {
+	for {
+		l.mu.Lock()
+		err := l.join(m)
+		if err != errLookUp {
+			l.passTurn(tx)
+			l.mu.Unlock()
+			return err
+		}
+		l.mu.Unlock()
+		if err := l.lookUp(ctx, m); err != nil {
+			l.leave(tx)
+			return err
+		}
+	}
+}
+
+// leave ends a transaction that joins no lane.
+func (l *Log) leave(tx *Tx) {
+	l.mu.Lock()
+	l.passTurn(tx)
+	l.mu.Unlock()
 }
 
 func (m *member) position() Position {
@@ -246,8 +263,11 @@ type result struct {
 func (tx *Tx) run(fn func(*Tx) error) (r result) {
 	defer func() {
 		tx.over = true
-		if !r.returned {
-			r.panicked = recover()
+		if r.returned {
+			return
+		}
+		if r.panicked = recover(); r.panicked == nil { // runtime.Goexit: nobody will be answered
+			tx.log.leave(tx)
 		}
 	}()
 	r.err = fn(tx)
