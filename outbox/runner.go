@@ -19,9 +19,9 @@ import (
 type Runner struct {
 	Log      *eventlog.Log
 	Handlers []Handler
-	// Wake brings the messages of a [Notifier], of topic Topic ("" is
-	// DefaultTopic). nil: the runner hears of the commits of its own process
-	// directly.
+	// Wake brings the messages of the [Notifier]s of other processes, of topic
+	// Topic ("" is DefaultTopic). Of the commits of its own Log the runner hears
+	// directly; nil is enough where there is no other process.
 	Wake  message.Subscriber
 	Topic string
 	// Sweep is how often the runner looks for steps that nothing told it of, such

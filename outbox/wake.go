@@ -54,10 +54,8 @@ func (r *Runner) hear(ctx context.Context, b bells, work *sync.WaitGroup) (stop 
 	}
 	r.bells[&b] = struct{}{}
 	r.mu.Unlock()
-	deaf := func() {}
-	if r.Wake == nil {
-		deaf = r.Log.OnCommit(func(h driver.Head) { b.ring(h.Shard) })
-	} else {
+	deaf := r.Log.OnCommit(func(h driver.Head) { b.ring(h.Shard) })
+	if r.Wake != nil {
 		work.Go(func() { r.listen(ctx, b) })
 	}
 	return func() {
@@ -71,10 +69,7 @@ func (r *Runner) hear(ctx context.Context, b bells, work *sync.WaitGroup) (stop 
 // listen rings for each message. When the subscription fails or ends it is
 // renewed: until then the sweep does the work.
 func (r *Runner) listen(ctx context.Context, b bells) {
-	topic := r.Topic
-	if topic == "" {
-		topic = DefaultTopic
-	}
+	topic := r.topic()
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		messages, err := r.Wake.Subscribe(ctx, topic)
 		if err == nil {
@@ -94,11 +89,12 @@ func (r *Runner) listen(ctx context.Context, b bells) {
 	}
 }
 
-// AddTo adds a handler to a router that wakes this Runner for each notification
-// from sub, so that the router's middleware and lifecycle apply to them. Run
-// does the work and must run as well; its Wake may then be nil.
-func (r *Runner) AddTo(router *message.Router, topic string, sub message.Subscriber) *message.Handler {
-	return router.AddConsumerHandler("outbox.Runner "+topic, topic, sub, func(m *message.Message) error {
+// AddTo adds the doorbell to a Watermill router of the user's, as a handler
+// called name that takes the messages of Topic from Wake, so that the router's
+// middleware applies to them. Run does the work and must run as well, but does
+// not listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
+func (r *Runner) AddTo(router *message.Router, name string) {
+	router.AddConsumerHandler(name, r.topic(), r.Wake, func(m *message.Message) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		for b := range r.bells {
@@ -106,4 +102,12 @@ func (r *Runner) AddTo(router *message.Router, topic string, sub message.Subscri
 		}
 		return nil
 	})
+	r.Wake = nil
+}
+
+func (r *Runner) topic() string {
+	if r.Topic == "" {
+		return DefaultTopic
+	}
+	return r.Topic
 }
