@@ -55,8 +55,10 @@ var brokenReaders = map[string]mutant{
 		wrap: reads(onRead{find: func(seq iter.Seq2[driver.Commit, error], _ driver.Range) iter.Seq2[driver.Commit, error] {
 			return func(yield func(driver.Commit, error) bool) {
 				for c, err := range seq {
-					if !yield(c, err) || !yield(c, err) {
-						return
+					for range 2 {
+						if !yield(c, err) {
+							return
+						}
 					}
 				}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -89,8 +90,12 @@ func TestChaosOdds(t *testing.T) {
 // store holds; however late the last write arrives.
 func TestChaosKeepsTheContract(t *testing.T) {
 	t.Parallel()
+	seeds := uint64(200)
+	if os.Getenv("ROLLFORWARD_SOAK") == "1" {
+		seeds = 10_000
+	}
 	injected := make(map[Kind]int)
-	for seed := range uint64(40) {
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			store := memlog.NewStore()
 			var handles []*Faulty

@@ -100,13 +100,14 @@ func (m *machine) cellOp(t *rapid.T, key string) driver.CellOp {
 		op.Cell.Version = m.version
 		op.Cell.Value = rapid.SliceOfN(rapid.Byte(), 0, 8).Draw(t, "value")
 	}
+	now := m.model.cells[key].Version
 	switch rapid.IntRange(0, 9).Draw(t, "if") {
-	case 0:
-		return when(rapid.Uint64Range(0, m.version).Draw(t, "version"), op)
-	case 1, 2, 3:
+	case 0, 1:
+		return when(rapid.SampledFrom([]uint64{0, now / 2, now + 1, m.version - 1}).Draw(t, "version"), op)
+	case 2, 3, 4:
 		return op
 	}
-	return when(m.model.cells[key].Version, op)
+	return when(now, op)
 }
 
 // writeAgain repeats a Write that was applied, which then comes too late.

@@ -68,7 +68,8 @@ func TestSuiteFindsBrokenDrivers(t *testing.T) {
 				cmd := exec.CommandContext(t.Context(), program,
 					"-test.run=^TestFaultyWithoutFaults$/^("+strings.Join(promises, "|")+")$",
 					"-rapid.nofailfile", "-rapid.shrinktime=100ms")
-				cmd.Env = append(os.Environ(), brokenEnv+"="+name)
+				// Without the second that a program built with -race waits at its end.
+				cmd.Env = append(os.Environ(), brokenEnv+"="+name, "GORACE=atexit_sleep_ms=0")
 				out, err := cmd.CombinedOutput()
 				hung := b.hangs && strings.Contains(string(out), "still waiting after")
 				for _, p := range promises {
