@@ -126,6 +126,11 @@ func (m *ReadModel) Statement(ctx context.Context, name string) iter.Seq2[Line, 
 	}
 }
 
+// Lines yields the statements of all accounts, one after another.
+func (m *ReadModel) Lines(ctx context.Context) iter.Seq2[Line, error] {
+	return query(ctx, m.sink.DB(), scanLine, `select `+lineColumns+` from posting order by account, currency, version`)
+}
+
 const lineColumns = `account, currency, version, date, transaction_id, transfer_id, description, amount_cents, balance_cents`
 
 func scanLine(rows *sql.Rows) (l Line, err error) {
