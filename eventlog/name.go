@@ -16,7 +16,7 @@ import (
 // ErrTooLarge before anything is written.
 const (
 	MaxEvent  = 800_000   // bytes of an event's encoded data
-	MaxCommit = 890_000   // bytes of what one transaction puts into one shard
+	MaxCommit = 890_000   // bytes of what one transaction puts into one shard, index keys included
 	MaxTx     = 3_400_000 // bytes of a transaction over all its shards
 	MaxEvents = 60_000    // events of a transaction
 	MaxName   = 1_000     // bytes of a stream, tag, type or id, escaped (see driver.Escape)
@@ -69,7 +69,7 @@ func checkName(what, name string) error {
 	if 3*len(name) <= MaxName {
 		return nil
 	}
-	if n := len(driver.Escape(name)); n > MaxName {
+	if n := driver.EscapedLen(name); n > MaxName {
 		return fmt.Errorf("%w: %s %.60q… has %d bytes escaped, at most %d", ErrTooLarge, what, name, n, MaxName)
 	}
 	return nil

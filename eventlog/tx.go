@@ -385,20 +385,26 @@ func (tx *Tx) measure(m *member) error {
 		if n := len(p.keys); n > driver.MaxCommitKeys {
 			return fmt.Errorf("%w: %d streams, tags and ids in shard %d, at most %d", ErrTooLarge, n, p.lane.shard, driver.MaxCommitKeys)
 		}
-		size := p.commit.size()
+		size := p.commit.size() + namesSize(p.keys)
 		if size > MaxCommit {
-			return fmt.Errorf("%w: commit of %d bytes in shard %d, at most %d", ErrTooLarge, size, p.lane.shard, MaxCommit)
+			return fmt.Errorf("%w: commit of %d bytes with its index keys in shard %d, at most %d", ErrTooLarge, size, p.lane.shard, MaxCommit)
 		}
 		m.size += size
-		for _, k := range p.keys {
-			m.size += len(k.Name)
-		}
 	}
 	for _, u := range m.cells {
 		m.size += len(u.key) + len(u.value)
 	}
 	if m.size > MaxTx {
-		return fmt.Errorf("%w: transaction of %d bytes with its keys, at most %d", ErrTooLarge, m.size, MaxTx)
+		return fmt.Errorf("%w: transaction of %d bytes with its index keys, at most %d", ErrTooLarge, m.size, MaxTx)
 	}
 	return nil
+}
+
+// namesSize is the length of all names, escaped: the limit of a commit leaves
+// room for them in what the smallest store takes.
+func namesSize(keys []driver.Key) (n int) {
+	for _, k := range keys {
+		n += driver.EscapedLen(k.Name)
+	}
+	return n
 }

@@ -13,7 +13,7 @@ import (
 // prefix are those whose escapes start with its escape. The order of names is
 // not that of their escapes: "+" sorts before "/", which becomes "%2F".
 func Escape(name string) string {
-	n := escapedLen(name)
+	n := EscapedLen(name)
 	if n == len(name) {
 		return name
 	}
@@ -32,7 +32,8 @@ func Escape(name string) string {
 	return b.String()
 }
 
-func escapedLen(name string) int {
+// EscapedLen returns the length of Escape(name).
+func EscapedLen(name string) int {
 	n := len(name)
 	for i := 0; i < len(name); i++ {
 		if special(name[i]) {
@@ -60,7 +61,7 @@ func CheckName(name string) error {
 	case !utf8.ValidString(name):
 		return fmt.Errorf("name %.40q is not UTF-8", name)
 	}
-	if n := escapedLen(name); n > MaxName {
+	if n := EscapedLen(name); n > MaxName {
 		return fmt.Errorf("%w: name %.40q… has %d bytes escaped, at most %d", ErrTooLarge, name, n, MaxName)
 	}
 	return nil
