@@ -1,0 +1,236 @@
+package eventlog
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A commitLine is a line of an export that belongs to a commit: an event, or
+// what else the commit holds.
+type commitLine struct {
+	tx     ID
+	time   int64
+	shard  int
+	rev    driver.Revision
+	meta   Meta
+	event  *event // nil: the line of the rest
+	onces  []once
+	tables []string
+	line   int64
+}
+
+func (in *commitLine) parse(kind string, line []byte) error {
+	if kind == kindCommit {
+		return in.parseCommit(line)
+	}
+	var raw recordJSON
+	if err := unmarshalStrict(line, &raw); err != nil {
+		return err
+	}
+	r, err := raw.record()
+	if err != nil {
+		return err
+	}
+	in.tx, _ = r.ID.commit()
+	in.shard, in.rev, in.meta = r.Shard, r.Revision, r.Meta
+	in.event = &event{stream: r.Stream, version: r.Version, index: r.Index, typ: r.Type, codec: r.Codec, tags: r.Tags, data: r.Data}
+	if r.Version == 0 {
+		return fmt.Errorf("%s version 0: versions start at 1", r.Stream)
+	}
+	if err := in.event.check(true); err != nil {
+		return fmt.Errorf("%s version %d: %w", r.Stream, r.Version, err)
+	}
+	in.time, err = nanoseconds(r.Time)
+	return err
+}
+
+func (in *commitLine) parseCommit(line []byte) error {
+	var raw exportCommit
+	err := unmarshalStrict(line, &raw)
+	if err != nil {
+		return err
+	}
+	if tx, n := raw.ID.commit(); tx.IsZero() || n >= 0 {
+		return fmt.Errorf("id %q is not that of a commit", raw.ID)
+	}
+	in.tx, in.shard, in.rev, in.meta, in.tables = raw.ID, raw.Shard, raw.Revision, Meta(raw.Meta), raw.Tables
+	for _, o := range raw.IDs {
+		var hash uint64
+		if o.Hash != "" {
+			if hash, err = strconv.ParseUint(o.Hash, 16, 64); err != nil {
+				return fmt.Errorf("hash %.40q of id %.60q", o.Hash, o.ID)
+			}
+		}
+		if err := checkOnce(o.Stream, o.ID); err != nil {
+			return err
+		}
+		in.onces = append(in.onces, once{o.Stream, o.ID, hash})
+	}
+	for _, t := range raw.Tables {
+		if err := checkName("table name", t); err != nil {
+			return err
+		}
+	}
+	in.time, err = nanoseconds(raw.Time)
+	return err
+}
+
+func checkOnce(stream, id string) error {
+	if err := checkName("stream", stream); err != nil {
+		return err
+	}
+	if err := checkName("id", id); err != nil {
+		return err
+	}
+	return driver.CheckName(onceKey(stream, id))
+}
+
+// streams returns the names that bind the line to its shard.
+func (in *commitLine) streams() []string {
+	var names []string
+	if in.event != nil {
+		names = append(names, in.event.stream)
+	}
+	for _, o := range in.onces {
+		names = append(names, o.stream)
+	}
+	return names
+}
+
+// A transaction is one of an export, gathered from its lines.
+type transaction struct {
+	id     ID
+	time   int64
+	meta   Meta
+	line   int64 // its first
+	places []sourcePlace
+	events []sourceEvent
+	onces  []once
+	tables []string
+}
+
+// A sourcePlace is a commit of the transaction in the exported log.
+type sourcePlace struct {
+	shard int
+	rev   driver.Revision
+	rest  bool // the line of kind commit was read
+}
+
+type sourceEvent struct {
+	event
+	line int64
+}
+
+func (t *transaction) holds(shard int, rev driver.Revision) bool {
+	return slices.ContainsFunc(t.places, func(p sourcePlace) bool { return p.shard == shard && p.rev == rev })
+}
+
+func (t *transaction) add(in *commitLine) error {
+	if t.line == 0 {
+		t.line = in.line
+	}
+	i := slices.IndexFunc(t.places, func(p sourcePlace) bool { return p.shard == in.shard })
+	if i < 0 {
+		i = len(t.places)
+		t.places = append(t.places, sourcePlace{shard: in.shard, rev: in.rev})
+	}
+	switch {
+	case t.places[i].rev != in.rev:
+		return fmt.Errorf("transaction %s has two commits in shard %d, revisions %d and %d", t.id, in.shard, t.places[i].rev, in.rev)
+	case !sameMeta(t.meta, in.meta):
+		return fmt.Errorf("transaction %s has different metadata on its lines", t.id)
+	case in.event == nil && t.places[i].rest:
+		return fmt.Errorf("transaction %s has two lines of kind commit in shard %d", t.id, in.shard)
+	case len(t.events) == MaxEvents && in.event != nil:
+		return fmt.Errorf("%w: transaction %s has more than %d events", ErrTooLarge, t.id, MaxEvents)
+	case in.event != nil:
+		t.events = append(t.events, sourceEvent{*in.event, in.line})
+		return nil
+	}
+	t.places[i].rest = true
+	t.onces = append(t.onces, in.onces...)
+	t.tables = append(t.tables, in.tables...)
+	return nil
+}
+
+func sameMeta(a, b Meta) bool {
+	return a.isZero() && b.isZero() || reflect.DeepEqual(a, b)
+}
+
+// A target is what a transaction puts into one shard of the log.
+type target struct {
+	shard  int
+	commit *commit
+	lines  []int64 // of its events
+}
+
+// targets spreads the transaction over the shards of a log. A commit that holds
+// nothing keeps its place only if the shards are the same.
+func (t *transaction) targets(shards int, same bool) ([]*target, error) {
+	slices.SortStableFunc(t.events, func(a, b sourceEvent) int { return cmp.Compare(a.index, b.index) })
+	var list []*target
+	in := func(shard int) *target {
+		for _, at := range list {
+			if at.shard == shard {
+				return at
+			}
+		}
+		at := &target{shard: shard, commit: &commit{id: t.id, time: t.time, meta: t.meta}}
+		list = append(list, at)
+		return at
+	}
+	versions := make(map[string]uint64, 1)
+	for i, e := range t.events {
+		if i > 0 && t.events[i-1].index == e.index {
+			return nil, &lineError{e.line, fmt.Errorf("%s version %d: id %s appears twice", e.stream, e.version, t.id.event(e.index))}
+		}
+		if before, ok := versions[e.stream]; ok && e.version != before+1 {
+			return nil, &lineError{e.line, fmt.Errorf("%s goes from version %d to %d", e.stream, before, e.version)}
+		}
+		versions[e.stream] = e.version
+		at := in(shardOf(e.stream, shards))
+		at.commit.events = append(at.commit.events, e.event)
+		at.lines = append(at.lines, e.line)
+	}
+	for _, o := range t.onces {
+		at := in(shardOf(o.stream, shards))
+		at.commit.onces = append(at.commit.onces, o)
+	}
+	for _, name := range t.tables {
+		at := in(tableShard(name, shards))
+		at.commit.tables = append(at.commit.tables, name)
+	}
+	if same {
+		for _, p := range t.places {
+			in(p.shard)
+		}
+	}
+	slices.SortFunc(list, func(a, b *target) int { return a.shard - b.shard })
+	return list, nil
+}
+
+// differs says what a commit of the log has instead of the target, nil when it
+// is the same.
+func (t *target) differs(have *placed) error {
+	if bytes.Equal(t.commit.encode(t.shard, have.rev), have.encode(t.shard, have.rev)) {
+		return nil
+	}
+	for i := range t.commit.events {
+		e := &t.commit.events[i]
+		if i >= len(have.events) || !reflect.DeepEqual(*e, have.events[i]) || t.commit.id != have.id {
+			return &lineError{t.lines[i], fmt.Errorf("%s version %d: %w: the log has something else in shard %d at revision %d",
+				e.stream, e.version, ErrConflict, t.shard, have.rev)}
+		}
+	}
+	return fmt.Errorf("%w: the log has something else in shard %d at revision %d: transaction %s at %s", ErrConflict,
+		t.shard, have.rev, have.id, formatTime(have.time))
+}
+
+func formatTime(n int64) string { return time.Unix(0, n).UTC().Format(time.RFC3339Nano) }
