@@ -10,61 +10,58 @@ func (p *plan) follow(ctx context.Context, cursors []*cursor, out *output) error
 	bell, stop := p.log.subscribe(p.shards)
 	defer stop()
 	for {
-		wait, err := p.drain(ctx, cursors, out)
+		// The order matters: what is not durable when the watermark is taken
+		// will be later than it, and what is durable the cursors find.
+		watermark := p.log.watermark(p.shards)
+		for _, c := range cursors {
+			c.again()
+		}
+		wait, err := drain(ctx, cursors, watermark, out)
 		if err != nil {
 			return err
 		}
 		if err := p.log.await(ctx, bell, wait); err != nil {
 			return err
 		}
-		for _, c := range cursors {
-			c.again()
-		}
 	}
 }
 
-// drain yields every commit that nothing can precede any more. wait is how long
-// until the next one that is there already may come; 0: nothing is there.
-func (p *plan) drain(ctx context.Context, cursors []*cursor, out *output) (wait time.Duration, err error) {
-	single := len(cursors) == 1
+// drain yields every commit up to the watermark, which nothing can precede any
+// more. wait is how long until the next one that is there already may come; 0:
+// nothing is there.
+func drain(ctx context.Context, cursors []*cursor, watermark int64, out *output) (wait time.Duration, err error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return 0, err
 		}
-		// The order matters: what is not durable when the watermark is taken
-		// will be later than it, and what is durable the cursors find.
-		watermark := p.log.watermark()
 		c, first, err := earliestCommit(ctx, cursors, false)
 		switch {
 		case err != nil:
 			return 0, err
 		case c == nil:
 			return 0, nil
-		case !single && first.time > watermark:
+		case len(cursors) > 1 && first.time > watermark:
 			return max(time.Duration(first.time-watermark), time.Millisecond), nil
 		}
 		if err := out.commit(first); err != nil {
 			return 0, err
 		}
 		c.next()
-		if c.at == len(c.page) {
-			c.again() // a page was used up: look again, what came meanwhile counts
-		}
 	}
 }
 
-// watermark is a time so that every commit of this log up to it is durable, and
-// every later one will have a later time. In a log that others write to it
+// watermark is a time so that every commit of the shards up to it is durable,
+// and every later one will have a later time. In a log that others write to it
 // trusts that clocks differ by MaxSkew at most.
-func (l *Log) watermark() int64 {
+func (l *Log) watermark(shards []int) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w := l.clock.last.Load()
 	if !l.driver.Exclusive() {
 		w = l.clock.now().UnixNano() - int64(l.opts.MaxSkew)
 	}
-	for _, ln := range l.lanes {
-		if len(ln.pending) > 0 {
+	for _, s := range shards {
+		if ln := l.lanes[s]; len(ln.pending) > 0 {
 			w = min(w, ln.pending[0].commit.time-1)
 		}
 	}

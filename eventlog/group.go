@@ -77,6 +77,9 @@ func (l *Log) stamp(m *member) error {
 				return errOrder
 			}
 		}
+		if err := l.clock.ahead(m.at, l.opts.MaxSkew); err != nil {
+			return err
+		}
 		l.clock.observe(m.at)
 		m.time = m.at
 		return nil

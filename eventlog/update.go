@@ -209,6 +209,11 @@ func (l *Log) submit(ctx context.Context, tx *Tx, m *member) error {
 	case err := <-m.done:
 		return err
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-m.done: // it was answered just now
+		return err
+	default:
 		if !m.write {
 			return ctx.Err()
 		}
