@@ -1,0 +1,41 @@
+// Command bank keeps accounts on an event log. Without arguments it shows what
+// it can do; with a sub-command it works on the log in a directory. Run
+// "bank --help". How it is made is in package bank beside it.
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/internal/cli"
+)
+
+func main() { cli.Main(newCommand()) }
+
+func newCommand() *cobra.Command {
+	s := new(site)
+	root := &cobra.Command{
+		Use:   "bank",
+		Short: "Accounts on an event log: an example",
+		Long: `bank keeps accounts, moves money between them and imports books. All of it
+are events of a log in a directory; balances and statements are a read model
+in an SQLite file inside of that directory, derived from the log.
+
+Without arguments bank runs a demonstration in a new temporary directory.
+
+Amounts are whole numbers of minor units: 1250 EUR are 12.50 euros. Results go
+to standard output, everything else to standard error. Exit status: 0 ok,
+1 failed or refused, 2 wrong usage, 3 an id came again with other content.`,
+		Example: `  bank
+  bank import --log data books.csv
+  bank balances --log data -o csv
+  bank open --log data ada EUR && bank deposit --log data ada 5000 EUR
+  bank transfer --log data ada bob 1250 EUR
+  bank audit --log data`,
+		Args: cobra.NoArgs,
+		RunE: demo,
+	}
+	s.store.AddFlag(root)
+	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newFreeze(s), newThaw(s), newClose(s),
+		newTransfer(s), newImport(s), newBalances(s), newStatement(s), newLoad(s), newAudit(s))
+	return root
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/examples/bank/bank"
+	"github.com/rollforward/rollforward/internal/cli"
+)
+
+// A site is where a command works.
+type site struct{ store cli.Store }
+
+// with opens the log for fn.
+func (s *site) with(cmd *cobra.Command, a cli.Access, fn func(ctx context.Context, log *eventlog.Log) error) (err error) {
+	log, err := s.store.Open(cmd.Context(), a, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	return fn(cmd.Context(), log)
+}
+
+// withReadModel opens the log and its read model for fn, and brings the read
+// model up to date before: it is right without a daemon.
+func (s *site) withReadModel(cmd *cobra.Command, a cli.Access, before func(context.Context, *eventlog.Log) error,
+	fn func(ctx context.Context, log *eventlog.Log, m *bank.ReadModel) error) error {
+	return s.with(cmd, a, func(ctx context.Context, log *eventlog.Log) (err error) {
+		if before != nil {
+			if err := before(ctx, log); err != nil {
+				return err
+			}
+		}
+		dir, err := s.store.Dir()
+		if err != nil {
+			return err
+		}
+		m, err := bank.OpenReadModel(ctx, log, bank.ReadModelFile(dir))
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		if err := catchUp(ctx, cmd, m); err != nil {
+			return err
+		}
+		return fn(ctx, log, m)
+	})
+}
+
+// catchUp brings the read model up to date and tells how far it is.
+func catchUp(ctx context.Context, cmd *cobra.Command, m *bank.ReadModel) error {
+	p := cli.StartProgress(cmd.ErrOrStderr(), "read model", "commits")
+	defer p.Stop()
+	looking, stop := context.WithCancel(ctx)
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		for tick := time.Tick(500 * time.Millisecond); ; {
+			select {
+			case <-tick:
+			case <-looking.Done():
+				return
+			}
+			if done, total, err := m.Progress(looking); err == nil {
+				p.Set(done, total)
+			}
+		}
+	}()
+	err := m.CatchUp(ctx)
+	stop()
+	<-looked
+	return err
+}
+
+// accountArgs reads ACCOUNT CURRENCY.
+func accountArgs(account, currency string) bank.AccountID {
+	return bank.AccountID{Name: account, Currency: currency}
+}
+
+// amountArg reads AMOUNT.
+func amountArg(s string) (int64, error) {
+	amount, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, cli.Usage("amount %s does not fit into 64 bits", s)
+	case err != nil:
+		return 0, cli.Usage("amount %q is not a whole number of minor units", s)
+	case amount <= 0:
+		return 0, cli.Usage("amount %s is not positive", s)
+	}
+	return amount, nil
+}
+
+// money writes an amount for people.
+func money(amount int64, currency string) string { return fmt.Sprintf("%d %s", amount, currency) }
