@@ -1,0 +1,110 @@
+package logcmd
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"eventlog": Main})
+}
+
+// TestScripts runs the scripts in testdata, each in a directory of its own.
+// Beside testscript's own they have the commands
+//
+//	exits STATUS eventlog …   the exit status must be that
+//	hold DIR                  this process opens the log until the script ends
+//	interrupt eventlog …      sends SIGINT after the first line of output
+//	damage DIR                changes a byte in the middle of the largest table
+//	edit FILE OLD NEW         replaces the only occurrence of a text
+//	cut FILE BYTES            keeps the first bytes of a file
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup:               func(e *testscript.Env) error { e.Setenv("EVENTLOG_LOG", ""); return nil },
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	var exit *exec.ExitError
+	switch err := ts.Exec(args[1], args[2:]...); {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	default:
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func hold(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := pebblelog.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(l.Close()) })
+}
+
+func interrupt(ts *testscript.TestScript, _ bool, args []string) {
+	bin, _, _ := strings.Cut(ts.Getenv("PATH"), string(filepath.ListSeparator))
+	cmd := exec.Command(filepath.Join(bin, args[0]), args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	ts.Logf("[first line]\n%s", line)
+	ts.Check(errors.Join(err, cmd.Process.Signal(os.Interrupt), cmd.Wait()))
+}
+
+func damage(ts *testscript.TestScript, _ bool, args []string) {
+	tables, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "*.sst"))
+	ts.Check(err)
+	size := func(name string) int64 {
+		info, err := os.Stat(name)
+		ts.Check(err)
+		return info.Size()
+	}
+	if len(tables) == 0 {
+		ts.Fatalf("no tables in %s", args[0])
+	}
+	name := slices.MaxFunc(tables, func(a, b string) int { return int(size(a) - size(b)) })
+	data, err := os.ReadFile(name)
+	ts.Check(err)
+	data[len(data)/4] ^= 0x40
+	ts.Check(os.WriteFile(name, data, 0o644))
+}
+
+func edit(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	if n := strings.Count(text, args[1]); n != 1 {
+		ts.Fatalf("%q is %d times in %s", args[1], n, args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(text, args[1], args[2], 1)), 0o644))
+}
+
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), n))
+}
