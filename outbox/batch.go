@@ -40,15 +40,8 @@ var errFull = errors.New("the commit is full")
 // roll brings the items as far as it can and returns what became of each. An
 // error says that the store, not a step, is to blame.
 func (b *batch) roll(ctx context.Context) ([]outcome, error) {
-	for i := range b.items {
-		p := &b.items[i]
-		if p.step == nil {
-			var err error
-			if p.step, err = p.load(ctx, b.log); err != nil {
-				return nil, err
-			}
-		}
-		b.mixed = b.mixed || p.step.Chain != b.items[0].step.Chain
+	if err := b.load(ctx); err != nil {
+		return nil, err
 	}
 	_, err := b.log.Update(ctx, b.run)
 	switch {
@@ -62,6 +55,31 @@ func (b *batch) roll(ctx context.Context) ([]outcome, error) {
 	b.refused = Abort(err)
 	_, err = b.log.Update(ctx, b.run)
 	return b.outcomes, err
+}
+
+// load reads the payloads that are not in memory.
+func (b *batch) load(ctx context.Context) error {
+	var versions []uint64
+	var missing []*pending
+	for i := range b.items {
+		if p := &b.items[i]; p.step == nil {
+			versions, missing = append(versions, p.version), append(missing, p)
+		}
+	}
+	for r, err := range readSteps(ctx, b.log, b.items[0].shard, versions) {
+		if err != nil {
+			return err
+		}
+		again, err := newItem(&r)
+		if err != nil {
+			return err
+		}
+		missing[0].step, missing = again.step, missing[1:]
+	}
+	for _, p := range b.items {
+		b.mixed = b.mixed || p.step.Chain != b.items[0].step.Chain
+	}
+	return nil
 }
 
 // half is the batch of the first half of the items.

@@ -60,14 +60,11 @@ func (d *dispatcher) load(ctx context.Context) error {
 		return err
 	}
 	var parked []eventlog.Record
-	for _, v := range mark.Open {
-		q := eventlog.Query{Stream: stepsStream(d.shard), From: v, To: v}
-		for r, err := range d.Log.Read(ctx, q) {
-			if err != nil {
-				return err
-			}
-			parked = append(parked, r)
+	for r, err := range readSteps(ctx, d.Log, d.shard, mark.Open) {
+		if err != nil {
+			return err
 		}
+		parked = append(parked, r)
 	}
 	for i := range parked {
 		it, err := newItem(&parked[i])

@@ -59,11 +59,9 @@ func Pending(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 // open yields the steps of a shard that its cursor does not tell to be decided.
 func open(ctx context.Context, l *eventlog.Log, shard int, c cursor) iter.Seq2[eventlog.Record, error] {
 	return func(yield func(eventlog.Record, error) bool) {
-		for _, v := range c.Open {
-			for r, err := range l.Read(ctx, eventlog.Query{Stream: stepsStream(shard), From: v, To: v}) {
-				if !yield(r, err) || err != nil {
-					return
-				}
+		for r, err := range readSteps(ctx, l, shard, c.Open) {
+			if !yield(r, err) || err != nil {
+				return
 			}
 		}
 		for r, err := range l.Read(ctx, eventlog.Query{Stream: stepsStream(shard), From: c.At + 1}) {
@@ -101,16 +99,17 @@ func describeDead(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (Inf
 	if err := r.Decode(&d); err != nil {
 		return Info{}, err
 	}
-	q := eventlog.Query{Stream: stepsStream(d.Shard), From: d.Version, To: d.Version}
-	for step, err := range l.Read(ctx, q) {
-		if err != nil {
-			return Info{}, err
+	i := Info{}
+	for step, err := range readSteps(ctx, l, d.Shard, []uint64{d.Version}) {
+		if err == nil {
+			i, err = infoOf(&step)
 		}
-		i, err := infoOf(&step)
-		i.Dead, i.Attempts, i.Err, i.First = true, d.Attempts, d.Error, d.First
-		return i, err
+		if err != nil {
+			return i, err
+		}
 	}
-	return Info{}, fmt.Errorf("%w: no step at version %d of %s", eventlog.ErrCorrupt, d.Version, q.Stream)
+	i.Dead, i.Attempts, i.Err, i.First = true, d.Attempts, d.Error, d.First
+	return i, nil
 }
 
 func infoOf(r *eventlog.Record) (Info, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -52,18 +53,38 @@ type pending struct {
 	step *enqueued
 }
 
-// load reads the payload again if it is not in memory.
-func (it *item) load(ctx context.Context, l *eventlog.Log) (*enqueued, error) {
-	q := eventlog.Query{Stream: stepsStream(it.shard), From: it.version, To: it.version}
-	for r, err := range l.Read(ctx, q) {
-		if err != nil {
-			return nil, err
+// readSteps yields the steps of a shard at these versions, which rise. Versions
+// that lie close together are read together: a commit may hold many of them.
+func readSteps(ctx context.Context, l *eventlog.Log, shard int, versions []uint64) iter.Seq2[eventlog.Record, error] {
+	return func(yield func(eventlog.Record, error) bool) {
+		for len(versions) > 0 {
+			n := 1
+			for n < len(versions) && versions[n]-versions[n-1] <= closeBy {
+				n++
+			}
+			q := eventlog.Query{Stream: stepsStream(shard), From: versions[0], To: versions[n-1]}
+			for r, err := range l.Read(ctx, q) {
+				if err != nil {
+					yield(r, err)
+					return
+				}
+				if r.Version != versions[0] {
+					continue
+				}
+				if versions = versions[1:]; !yield(r, nil) {
+					return
+				}
+				n--
+			}
+			if n > 0 {
+				yield(eventlog.Record{}, fmt.Errorf("%w: no step at version %d of %s", eventlog.ErrCorrupt, versions[0], q.Stream))
+				return
+			}
 		}
-		again, err := newItem(&r)
-		return again.step, err
 	}
-	return nil, fmt.Errorf("%w: step %s is not at version %d of %s", eventlog.ErrCorrupt, it.id, it.version, q.Stream)
 }
+
+const closeBy = 64
 
 func (p pending) raw() Raw { return Raw{Type: p.typ, Stream: p.target, Data: p.step.Data} }
 
