@@ -15,35 +15,46 @@ import (
 
 // A cellView lets readers see cells as they are on disk. Commits and index rows
 // are never changed, so a durable revision bounds them; a cell is overwritten in
-// place, so while a batch with cells is being synced readers use a snapshot from
-// before it. (A snapshot for each batch, for all rows, would need none of the
-// bounds, and costs two locks of the engine's mutex for every sync.)
+// place, so while batches with cells are being synced readers use a snapshot from
+// before the first of them. (A snapshot for each batch, for all rows, would need
+// none of the bounds, and costs two locks of the engine's mutex for every sync.)
 type cellView struct {
-	mu       sync.RWMutex
-	snapshot *pebble.Snapshot // nil: what the engine shows is durable
+	mu      sync.RWMutex
+	hidden  []hiddenCells // oldest first
+	tickets int64
 }
 
-// hide keeps readers at the present state until show. After a failed sync there
-// is no show: the batch stays hidden.
-func (v *cellView) hide(db *pebble.DB) {
+// hiddenCells is the state before a batch that is not durable yet.
+type hiddenCells struct {
+	ticket   int64
+	snapshot *pebble.Snapshot
+}
+
+// hide keeps readers at the present state until show is called with the ticket.
+// After a failed sync there is no show: the batch stays hidden.
+func (v *cellView) hide(db *pebble.DB) (ticket int64) {
 	v.mu.Lock()
-	v.snapshot = db.NewSnapshot()
-	v.mu.Unlock()
+	defer v.mu.Unlock()
+	v.tickets++
+	v.hidden = append(v.hidden, hiddenCells{v.tickets, db.NewSnapshot()})
+	return v.tickets
 }
 
-func (v *cellView) show() {
+// show ends hide. What was hidden before is durable then too.
+func (v *cellView) show(ticket int64) {
 	v.mu.Lock()
-	s := v.snapshot
-	v.snapshot = nil
-	v.mu.Unlock()
-	s.Close()
-}
-
-func (v *cellView) close() error {
-	if v.snapshot == nil {
-		return nil
+	defer v.mu.Unlock()
+	for len(v.hidden) > 0 && v.hidden[0].ticket <= ticket {
+		v.hidden[0].snapshot.Close()
+		v.hidden = append(v.hidden[:0], v.hidden[1:]...)
 	}
-	return v.snapshot.Close()
+}
+
+func (v *cellView) close() (err error) {
+	for _, h := range v.hidden {
+		err = errors.Join(err, h.snapshot.Close())
+	}
+	return err
 }
 
 // iter opens an iterator over durable cells. The iterator outlives the snapshot,
@@ -51,14 +62,14 @@ func (v *cellView) close() error {
 func (v *cellView) iter(db *pebble.DB, o *pebble.IterOptions) (*pebble.Iterator, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if v.snapshot != nil {
-		return v.snapshot.NewIter(o)
+	if len(v.hidden) > 0 {
+		return v.hidden[0].snapshot.NewIter(o)
 	}
 	return db.NewIter(o)
 }
 
-// cellVersion returns the version that a cell has now, 0 when it is absent. It
-// is for the committer, behind whose last batch nothing is unsynced.
+// cellVersion returns the version that a cell has behind all batches handed to
+// the engine, 0 when it is absent. It is for the leader.
 func (l *Log) cellVersion(name string) (uint64, error) {
 	key := appendCellKey(nil, name)
 	value, closer, err := l.db.Get(key)
@@ -88,39 +99,26 @@ func (l *Log) Cells(ctx context.Context, from, to string, limit int) iter.Seq2[d
 		if to != "" {
 			upper = appendCellKey(nil, to)
 		}
-		for n := 0; ; {
-			want := cellPage
+		left := limit
+		pages(ctx, l, yield, func() ([]driver.Cell, bool, error) {
+			size := cellPage
 			if limit > 0 {
-				want = min(want, limit-n)
+				size = min(size, left)
 			}
-			page, more, err := l.readCells(ctx, lower, upper, want)
-			for _, c := range page {
-				if !yield(c, nil) {
-					return
-				}
-			}
+			page, more, err := l.readCells(lower, upper, size)
 			if err != nil {
-				yield(driver.Cell{}, fmt.Errorf("pebblelog: cells: %w", err))
-				return
+				return page, false, fmt.Errorf("cells: %w", err)
 			}
-			n += len(page)
-			if !more || (limit > 0 && n >= limit) {
-				return
+			if left -= len(page); more {
+				lower = append(appendCellKey(nil, page[len(page)-1].Key), 0)
 			}
-			lower = append(appendCellKey(nil, page[len(page)-1].Key), 0)
-		}
+			return page, more && left != 0, nil
+		})
 	}
 }
 
 // readCells reads one page, and whether there is more behind it.
-func (l *Log) readCells(ctx context.Context, lower, upper []byte, want int) (page []driver.Cell, more bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return nil, false, err
-	}
-	if err := l.enter(); err != nil {
-		return nil, false, err
-	}
-	defer l.leave()
+func (l *Log) readCells(lower, upper []byte, size int) (page []driver.Cell, more bool, err error) {
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil, false, nil
 	}
@@ -129,9 +127,9 @@ func (l *Log) readCells(ctx context.Context, lower, upper []byte, want int) (pag
 		return nil, false, readError(err)
 	}
 	defer it.Close()
-	size := 0
+	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if len(page) == want || size > cellPageBytes {
+		if len(page) == size || n > cellPageBytes {
 			return page, true, nil
 		}
 		c, err := parseCell(it)
@@ -139,7 +137,7 @@ func (l *Log) readCells(ctx context.Context, lower, upper []byte, want int) (pag
 			return page, false, err
 		}
 		page = append(page, c)
-		size += len(c.Value)
+		n += len(c.Value)
 	}
 	return page, false, readError(it.Error())
 }

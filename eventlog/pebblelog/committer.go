@@ -6,24 +6,25 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// A committer merges concurrent Writes of all shards into one synced batch at a
-// time. It has no goroutine: a caller that finds no leader leads, writes its own
-// request and all that have gathered, and hands the lead to the first one that
-// came meanwhile. One caller alone so never waits for another goroutine.
+// A committer merges concurrent Writes of all shards into synced batches. It has
+// no goroutine: a caller that finds no leader leads. It checks its own request
+// and all that have gathered, hands their rows to the engine as one batch, and
+// then hands on the lead: the next group is checked and put together while this
+// one is on its way to the disk. One caller alone so never waits for another
+// goroutine of ours.
 type committer struct {
 	mu    sync.Mutex
 	queue []*request
 	led   bool // somebody leads; the queue is empty otherwise
 
 	// The rest is the leader's own.
-	group   []*request
-	stage   stage
-	unknown map[[16]byte]bool // ids of the writes under way when the directory failed
+	last *group // the last one handed to the engine
+
+	lost sync.Mutex
+	ids  map[[16]byte]bool // of the writes under way when the directory failed
 }
 
 // maxMerged bounds the rows of one merged batch, in bytes: above it the batch
@@ -36,20 +37,8 @@ func (c *committer) submit(ctx context.Context, l *Log, r *request) error {
 		c.lead(l, r)
 		return r.err
 	}
-	if done := ctx.Done(); done != nil {
-		select {
-		case <-r.wake:
-		case <-done:
-			if r.move(queued, withdrawn) {
-				return ctx.Err()
-			}
-			if r.state.Load() == taken {
-				return fmt.Errorf("%w: %w", driver.ErrUnknown, ctx.Err())
-			}
-			<-r.wake
-		}
-	} else {
-		<-r.wake
+	if err := r.wait(ctx); err != nil {
+		return err
 	}
 	if r.state.Load() == leading {
 		c.lead(l, r)
@@ -70,139 +59,93 @@ func (c *committer) join(r *request) bool {
 	return true
 }
 
-// lead writes the group that starts with r and hands the lead on.
+// lead brings the group that starts with r to the disk, and hands the lead on
+// as soon as the engine has it.
 func (c *committer) lead(l *Log, r *request) {
 	// Callers of the last group are just waking up; two turns let them join.
 	runtime.Gosched()
 	runtime.Gosched()
-	group := c.take()
-	l.commit(group)
-	next := c.next()
-	if next != nil {
+	g := c.take()
+	g.apply(l)
+	if next := c.next(); next != nil {
 		next.wake <- struct{}{}
 	}
-	for i, g := range group {
-		g.release()
-		if g != r {
-			g.wake <- struct{}{}
+	g.finish(l)
+	for _, m := range g.members {
+		if m != r {
+			m.wake <- struct{}{}
 		}
-		group[i] = nil
 	}
+	g.release()
 }
 
 // take removes the requests of the next group from the queue: the leader's own,
 // which is the first that has not been withdrawn, and what fits behind it.
-func (c *committer) take() []*request {
+func (c *committer) take() *group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	group, size, n := c.group[:0], 0, 0
+	g := newGroup(c.last)
+	c.last = g
+	size, n := 0, 0
 	for _, r := range c.queue {
-		if len(group) > 0 && size+r.size() > maxMerged {
+		if len(g.members) > 0 && size+r.size() > maxMerged {
 			break
 		}
 		n++
 		if r.state.Load() == leading || r.move(queued, taken) {
-			group = append(group, r)
+			g.members = append(g.members, r)
 			size += r.size()
 		} else {
 			r.release()
 		}
 	}
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
-	c.group = group
-	return group
+	c.drop(n)
+	return g
 }
 
-// next chooses the next leader, or ends the lead when nobody waits. A leader's
-// group is c.group until then.
+// next chooses the next leader, or ends the lead when nobody waits.
 func (c *committer) next() *request {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.group = nil
 	for i, r := range c.queue {
 		if r.move(queued, leading) {
-			rest := copy(c.queue, c.queue[i:])
-			clear(c.queue[rest:])
-			c.queue = c.queue[:rest]
+			c.drop(i)
 			return r
 		}
 		r.release()
 	}
-	clear(c.queue)
-	c.queue = c.queue[:0]
+	c.drop(len(c.queue))
 	c.led = false
 	return nil
 }
 
-// commit checks the requests of a group one by one, writes those that hold as
-// one batch, and sets every answer. An answer, a refusal too, rests on what was
-// staged before it, so all are given after the sync.
-func (l *Log) commit(group []*request) {
-	c := &l.commits
-	if err := l.failure.get(); err != nil {
-		c.refuse(group, err)
-		return
-	}
-	c.stage.reset()
-	full := l.space.check()
-	for _, r := range group {
-		if r.rows != nil && full != nil {
-			r.err = full
-		} else if r.err = c.stage.check(l, r.write); r.err == nil && r.rows != nil {
-			c.stage.apply(l, r)
-		}
-	}
-	if err := l.sync(&c.stage); err != nil {
-		c.lose()
-		c.refuse(group, err)
-		return
-	}
-	c.stage.publish(l)
+// drop removes the first n requests from the queue.
+func (c *committer) drop(n int) {
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
 }
 
-// lose notes the writes whose batch may or may not be on disk.
-func (c *committer) lose() {
-	if c.unknown == nil {
-		c.unknown = map[[16]byte]bool{}
+// lose notes writes that may or may not be on disk.
+func (c *committer) lose(requests []*request) {
+	c.lost.Lock()
+	defer c.lost.Unlock()
+	if c.ids == nil {
+		c.ids = map[[16]byte]bool{}
 	}
-	for _, r := range c.stage.requests {
-		c.unknown[r.write.ID] = true
+	for _, r := range requests {
+		c.ids[r.write.ID] = true
 	}
 }
 
-// refuse answers a group after a failure. A write that was under way then is of
+// refuse answers requests after a failure. A write that was under way then is of
 // unknown outcome for ever, also when it is repeated; all others are not written.
-func (c *committer) refuse(group []*request, err error) {
-	for _, r := range group {
-		if r.err = err; c.unknown[r.write.ID] {
+func (c *committer) refuse(requests []*request, err error) {
+	c.lost.Lock()
+	defer c.lost.Unlock()
+	for _, r := range requests {
+		if r.err = err; c.ids[r.write.ID] {
 			r.err = fmt.Errorf("%w: %w", driver.ErrUnknown, err)
 		}
 	}
-}
-
-// sync writes the staged rows and waits until they are durable.
-func (l *Log) sync(s *stage) (err error) {
-	b := s.batch(l)
-	if b == nil {
-		return nil
-	}
-	if s.cells() {
-		l.cells.hide(l.db)
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			l.failure.set(fatalError{fmt.Errorf("engine: %v", p)})
-			err = l.failure.get()
-		}
-	}()
-	how := pebble.Sync
-	if l.opts.noSync {
-		how = pebble.NoSync
-	}
-	if err := l.db.Apply(b, how); err != nil {
-		l.failure.set(fatalError{err})
-	}
-	return l.failure.get()
 }

@@ -20,12 +20,11 @@ var comparer = func() *pebble.Comparer {
 }()
 
 const (
-	blockSize      = 8 << 10
-	maxMemTables   = 4
-	bloomBitsAKey  = 10
-	l0StopWrites   = 64
-	maxOpenFiles   = 1000
-	walSyncMinSize = 0
+	blockSize     = 8 << 10
+	maxMemTables  = 4
+	bloomBitsAKey = 10
+	l0StopWrites  = 1000
+	maxOpenFiles  = 1000
 )
 
 func (o *Options) engine(fs vfs.FS, logger pebble.Logger) *pebble.Options {

@@ -1,10 +1,8 @@
 package pebblelog
 
 import (
-	"errors"
 	"fmt"
 	"sync"
-	"syscall"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -28,7 +26,7 @@ func (e *FailedError) Error() string {
 // Unwrap returns the cause and the sentinels that describe it.
 func (e *FailedError) Unwrap() []error {
 	errs := []error{e.Cause, driver.ErrClosed}
-	if errors.Is(e.Cause, syscall.ENOSPC) || errors.Is(e.Cause, syscall.EDQUOT) {
+	if isDiskFull(e.Cause) {
 		errs = append(errs, driver.ErrDiskFull)
 	}
 	return errs

@@ -11,92 +11,79 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// entry is an index row: where a key has a commit.
-type entry struct {
-	pos uint64
-	rev driver.Revision
-}
-
+// Pages of found commits grow like those of a Read.
 const (
-	firstEntries = 64
-	lastEntries  = 1024
+	firstFound = 16
+	lastFound  = 512
 )
 
 // Find yields the commits that carry key at a position in r, in the order of
 // the positions, each once.
 func (l *Log) Find(ctx context.Context, shard int, key string, r driver.Range) iter.Seq2[driver.Commit, error] {
 	return func(yield func(driver.Commit, error) bool) {
-		fail := func(err error) {
-			yield(driver.Commit{}, fmt.Errorf("pebblelog: shard %d key %q: %w", shard, key, err))
-		}
-		s := search{log: l, shard: shard, key: key, r: r, left: r.Limit}
-		for size := firstEntries; !s.done; size = min(4*size, lastEntries) {
-			page, err := s.page(ctx, size)
+		s := search{log: l, shard: shard, key: key, r: r}
+		size := firstFound
+		pages(ctx, l, yield, func() ([]driver.Commit, bool, error) {
+			page, err := s.page(size)
+			size = min(4*size, lastFound)
 			if err != nil {
-				fail(err)
-				return
+				err = fmt.Errorf("key %q: %w", key, err)
 			}
-			for _, e := range page {
-				c, err := l.get(ctx, shard, e.rev)
-				if err != nil {
-					fail(err)
-					return
-				}
-				if !yield(c, nil) {
-					return
-				}
-			}
-		}
+			return page, !s.done, err
+		})
 	}
 }
 
-// A search walks the index rows of one key.
+// A search walks the index rows of one key and gets their commits.
 type search struct {
 	log   *Log
 	shard int
 	key   string
-	r     driver.Range
-	left  int // rows still wanted; 0 at the start is all
+	r     driver.Range // what is left of it
 	done  bool
+
+	entries []entry
+	commits []driver.Commit
 }
 
-// page reads the next index rows and moves the range past them. Rows beyond the
-// durable tail are left out; positions rise with revisions, so these are the
-// last ones.
-func (s *search) page(ctx context.Context, size int) ([]entry, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := s.log.enter(); err != nil {
-		return nil, err
-	}
-	defer s.log.leave()
-	tail := s.log.heads.tail(s.shard)
-	if tail == 0 || (s.r.To != 0 && s.r.From >= s.r.To) {
-		s.done = true
-		return nil, nil
-	}
-	if s.left > 0 {
-		size = min(size, s.left)
-	}
-	page, err := s.scan(tail, size)
-	if err != nil {
-		return nil, err
-	}
-	if s.left > 0 {
-		s.left -= len(page)
-		s.done = s.left == 0
-	}
-	if len(page) < size {
-		s.done = true
-	} else {
-		s.narrow(page[len(page)-1].pos)
-	}
-	return page, nil
+// entry is an index row: where a key has a commit.
+type entry struct {
+	pos uint64
+	rev driver.Revision
 }
 
-// narrow cuts the range behind the last position read.
-func (s *search) narrow(pos uint64) {
+// page reads the next commits, at most size.
+func (s *search) page(size int) ([]driver.Commit, error) {
+	if s.r.Limit > 0 {
+		size = min(size, s.r.Limit)
+	}
+	if err := s.scan(size); err != nil {
+		return nil, fmt.Errorf("shard %d: %w", s.shard, err)
+	}
+	s.done = len(s.entries) < size
+	s.commits = s.commits[:0]
+	data := arena{expect: len(s.entries)}
+	for _, e := range s.entries {
+		if data.size > pageBytes {
+			s.done = false
+			break
+		}
+		c, err := s.log.get(s.shard, e.rev, &data)
+		if err != nil {
+			return s.commits, err
+		}
+		s.commits = append(s.commits, c)
+		s.pass(e.pos)
+	}
+	return s.commits, nil
+}
+
+// pass takes position pos from what is left.
+func (s *search) pass(pos uint64) {
+	if s.r.Limit > 0 {
+		s.r.Limit--
+		s.done = s.done || s.r.Limit == 0
+	}
 	if s.r.Backward {
 		s.r.To = pos
 		s.done = s.done || pos <= s.r.From
@@ -106,38 +93,52 @@ func (s *search) narrow(pos uint64) {
 	}
 }
 
-func (s *search) scan(tail driver.Revision, size int) ([]entry, error) {
-	lower := appendIndexKey(make([]byte, 0, indexKeyLen(s.key)), s.shard, s.key, s.r.From)
-	var upper []byte
-	if s.r.To == 0 {
-		upper = successor(lower[:len(lower)-8])
-	} else {
-		upper = appendIndexKey(make([]byte, 0, indexKeyLen(s.key)), s.shard, s.key, s.r.To)
+// scan reads the next index rows. Rows beyond the durable tail are left out:
+// positions rise with revisions, so these are the last ones.
+func (s *search) scan(size int) error {
+	s.entries = s.entries[:0]
+	tail := s.log.heads.tail(s.shard)
+	if tail == 0 || (s.r.To != 0 && s.r.From >= s.r.To) {
+		return nil
 	}
-	it, err := s.log.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	it, lower, err := s.iter()
 	if err != nil {
-		return nil, readError(err)
+		return readError(err)
 	}
 	defer it.Close()
-	page := make([]entry, 0, min(size, 16))
 	move, ok := it.Next, false
 	if s.r.Backward {
 		move, ok = it.Prev, it.Last()
 	} else {
 		ok = it.SeekPrefixGE(lower) // asks the bloom filters
 	}
-	for ; ok && len(page) < size; ok = move() {
+	for ; ok && len(s.entries) < size; ok = move() {
 		e, err := parseEntry(it)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if e.rev <= tail {
-			page = append(page, e)
+			s.entries = append(s.entries, e)
 		} else if !s.r.Backward {
-			return page, nil
+			return nil
 		}
 	}
-	return page, readError(it.Error())
+	return readError(it.Error())
+}
+
+// iter opens an iterator over the index rows that are left.
+func (s *search) iter() (it *pebble.Iterator, lower []byte, err error) {
+	n := indexKeyLen(s.key)
+	buf := make([]byte, 0, 2*n)
+	lower = appendIndexKey(buf, s.shard, s.key, s.r.From)
+	upper := appendIndexName(lower[n:n], s.shard, s.key)
+	if s.r.To == 0 {
+		upper[len(upper)-1]++ // above all positions
+	} else {
+		upper = appendIndexKey(lower[n:n], s.shard, s.key, s.r.To)
+	}
+	it, err = s.log.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	return it, lower, err
 }
 
 func parseEntry(it *pebble.Iterator) (entry, error) {
@@ -154,14 +155,7 @@ func parseEntry(it *pebble.Iterator) (entry, error) {
 }
 
 // get reads one commit that the index names.
-func (l *Log) get(ctx context.Context, shard int, rev driver.Revision) (driver.Commit, error) {
-	if err := ctx.Err(); err != nil {
-		return driver.Commit{}, err
-	}
-	if err := l.enter(); err != nil {
-		return driver.Commit{}, err
-	}
-	defer l.leave()
+func (l *Log) get(shard int, rev driver.Revision, data *arena) (driver.Commit, error) {
 	var buf [commitLen]byte
 	value, closer, err := l.db.Get(appendCommitKey(buf[:0], shard, rev))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -171,5 +165,5 @@ func (l *Log) get(ctx context.Context, shard int, rev driver.Revision) (driver.C
 		return driver.Commit{}, commitError(shard, rev, err)
 	}
 	defer closer.Close()
-	return driver.Commit{Revision: rev, Data: append([]byte{}, value...)}, nil
+	return driver.Commit{Revision: rev, Data: data.copy(value)}, nil
 }

@@ -78,7 +78,7 @@ func (l *Log) Close() error {
 	l.gate.Unlock()
 
 	l.watchers.close()
-	l.guard.release()
+	l.guard.tables.close()
 	if err := l.closeEngine(); err != nil {
 		return fmt.Errorf("pebblelog: close %s: %w", l.dir, err)
 	}

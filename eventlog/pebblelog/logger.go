@@ -15,6 +15,8 @@ import (
 type engineLogger struct {
 	log     *slog.Logger
 	failure *failure
+	space   *space
+	tables  *retry
 }
 
 func (l *engineLogger) Infof(format string, args ...any) {
@@ -51,17 +53,22 @@ func (e fatalError) Unwrap() error { return e.error }
 // was read; the default listener would call Fatalf.
 func (l *engineLogger) events() *pebble.EventListener {
 	e := &pebble.EventListener{
-		BackgroundError: func(err error) { l.log.Error("pebblelog: background error", "error", err) },
+		BackgroundError: func(err error) {
+			l.tables.failed()
+			l.space.background(err)
+			l.log.Error("pebblelog: background error", "error", err)
+		},
+		FlushEnd: func(i pebble.FlushInfo) {
+			l.space.flushed(i.Err)
+			l.log.Debug("pebblelog: flushed", "info", i)
+		},
+		CompactionEnd: func(i pebble.CompactionInfo) { l.log.Debug("pebblelog: compacted", "info", i) },
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			l.log.Error("pebblelog: corrupt file", "path", i.Path, "error", i.Details)
 		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			l.log.Warn("pebblelog: writes wait for compactions", "reason", i.Reason)
 		},
-	}
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		e.FlushEnd = func(i pebble.FlushInfo) { l.log.Debug("pebblelog: flushed", "info", i.String()) }
-		e.CompactionEnd = func(i pebble.CompactionInfo) { l.log.Debug("pebblelog: compacted", "info", i.String()) }
 	}
 	return e
 }

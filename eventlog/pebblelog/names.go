@@ -18,33 +18,22 @@ const namePage = 512
 // page by page, so a name that appears meanwhile may or may not be among them.
 func (l *Log) Keys(ctx context.Context, shard int, prefix, after string) iter.Seq2[driver.Key, error] {
 	return func(yield func(driver.Key, error) bool) {
-		for {
-			page, err := l.readNames(ctx, shard, prefix, after)
-			for _, k := range page {
-				if !yield(k, nil) {
-					return
-				}
-			}
+		after := after
+		pages(ctx, l, yield, func() ([]driver.Key, bool, error) {
+			page, err := l.readNames(shard, prefix, after)
 			if err != nil {
-				yield(driver.Key{}, fmt.Errorf("pebblelog: shard %d keys %q: %w", shard, prefix, err))
-				return
+				return page, false, fmt.Errorf("shard %d keys %q: %w", shard, prefix, err)
 			}
 			if len(page) < namePage {
-				return
+				return page, false, nil
 			}
 			after = page[len(page)-1].Name
-		}
+			return page, true, nil
+		})
 	}
 }
 
-func (l *Log) readNames(ctx context.Context, shard int, prefix, after string) ([]driver.Key, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := l.enter(); err != nil {
-		return nil, err
-	}
-	defer l.leave()
+func (l *Log) readNames(shard int, prefix, after string) (page []driver.Key, err error) {
 	tail := l.heads.tail(shard)
 	lower, upper := nameBounds(shard, prefix, after)
 	if tail == 0 || bytes.Compare(lower, upper) >= 0 {
@@ -55,7 +44,6 @@ func (l *Log) readNames(ctx context.Context, shard int, prefix, after string) ([
 		return nil, readError(err)
 	}
 	defer it.Close()
-	var page []driver.Key
 	for ok := it.First(); ok && len(page) < namePage; {
 		var k driver.Key
 		if k, ok, err = lastPosition(it, tail); err != nil {

@@ -116,8 +116,8 @@ func openHeld(dir string, o *Options, lock *pebble.Lock) (*Log, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{dir: dir, opts: o, log: logger.With("dir", dir), failure: newFailure(dir)}
-	l.guard = newGuard(o.FS, l.failure)
-	l.space = space{fs: o.FS, dir: dir, reserve: o.Reserve}
+	l.guard = newGuard(o.FS, dir, l.failure)
+	l.space.fs, l.space.dir, l.space.reserve = o.FS, dir, o.Reserve
 	if err := l.openEngine(lock); err != nil {
 		return nil, fmt.Errorf("%s: %w", dir, readError(err))
 	}
@@ -147,7 +147,7 @@ func (l *Log) openEngine(lock *pebble.Lock) error {
 }
 
 func (l *Log) startEngine(lock *pebble.Lock) error {
-	logger := &engineLogger{log: l.log, failure: l.failure}
+	logger := &engineLogger{log: l.log, failure: l.failure, space: &l.space, tables: &l.guard.tables}
 	opts := l.opts.engine(l.guard, logger)
 	opts.EventListener = logger.events()
 	opts.Lock = lock
@@ -163,7 +163,6 @@ func (l *Log) startEngine(lock *pebble.Lock) error {
 		return errors.Join(err, l.failure.get())
 	}
 	if err := errors.Join(l.failure.get(), l.heads.load(l.db)); err != nil {
-		l.guard.release()
 		return errors.Join(err, l.db.Close())
 	}
 	return nil

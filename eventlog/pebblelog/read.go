@@ -43,6 +43,9 @@ type span struct {
 
 func (s *span) empty() bool { return s.first >= s.end || s.left == 0 }
 
+// len is how many commits there are at most.
+func (s *span) len() int { return int(min(uint64(s.end-s.first), uint64(s.left))) }
+
 // next is the revision that the span begins with in its direction.
 func (s *span) next() driver.Revision {
 	if s.backward {
@@ -77,38 +80,24 @@ func spanOf(r driver.Range, tail driver.Revision) span {
 // *driver.CorruptError.
 func (l *Log) Read(ctx context.Context, shard int, r driver.Range) iter.Seq2[driver.Commit, error] {
 	return func(yield func(driver.Commit, error) bool) {
-		tail, err := l.Tail(ctx, shard)
-		if err != nil {
-			yield(driver.Commit{}, fmt.Errorf("pebblelog: shard %d: %w", shard, err))
-			return
-		}
-		s := spanOf(r, tail)
+		s := spanOf(r, l.heads.tail(shard))
 		var page []driver.Commit
-		for size := firstPage; !s.empty(); size = min(4*size, lastPage) {
-			page, err = l.readPage(ctx, shard, &s, page[:0], size)
-			for i := range page {
-				if !yield(page[i], nil) {
-					return
-				}
-			}
-			if err != nil {
-				yield(driver.Commit{}, fmt.Errorf("pebblelog: %w", err))
-				return
-			}
-		}
+		size := firstPage
+		pages(ctx, l, yield, func() ([]driver.Commit, bool, error) {
+			var err error
+			page, err = l.readPage(shard, &s, page[:0], size)
+			size = min(4*size, lastPage)
+			return page, !s.empty(), err
+		})
 	}
 }
 
 // readPage appends the next commits of s to page, at most size of them, and
 // advances s past them.
-func (l *Log) readPage(ctx context.Context, shard int, s *span, page []driver.Commit, size int) ([]driver.Commit, error) {
-	if err := ctx.Err(); err != nil {
-		return page, err
+func (l *Log) readPage(shard int, s *span, page []driver.Commit, size int) ([]driver.Commit, error) {
+	if s.empty() {
+		return page, nil
 	}
-	if err := l.enter(); err != nil {
-		return page, err
-	}
-	defer l.leave()
 	it, err := l.db.NewIter(&pebble.IterOptions{
 		LowerBound: appendCommitKey(nil, shard, s.first),
 		UpperBound: appendCommitKey(nil, shard, s.end),
@@ -123,9 +112,9 @@ func (l *Log) readPage(ctx context.Context, shard int, s *span, page []driver.Co
 	} else {
 		ok = it.First()
 	}
-	var data arena
-	for n := 0; ok && !s.empty(); ok = move() {
-		if n == size || data.size > pageBytes {
+	data := arena{expect: min(size, s.len())}
+	for ; ok && !s.empty(); ok = move() {
+		if len(page) == size || data.size > pageBytes {
 			return page, nil
 		}
 		c, err := readCommit(it, shard, s.next(), &data)
@@ -134,7 +123,6 @@ func (l *Log) readPage(ctx context.Context, shard int, s *span, page []driver.Co
 		}
 		page = append(page, c)
 		s.advance()
-		n++
 	}
 	if s.empty() {
 		return page, nil
@@ -168,22 +156,29 @@ func missing(shard int, rev driver.Revision) error {
 // An arena copies values into few allocations. Whoever keeps one value keeps its
 // chunk, so chunks are small.
 type arena struct {
-	free []byte
-	size int
+	expect int // values still to come, if known
+	free   []byte
+	size   int
 }
 
 const arenaChunk = 32 << 10
 
 func (a *arena) copy(b []byte) []byte {
-	a.size += len(b)
-	if len(b) > len(a.free) {
-		if len(b) > arenaChunk/8 {
+	n := len(b)
+	a.size += n
+	if n > len(a.free) {
+		if n > arenaChunk/8 {
 			return append([]byte{}, b...)
 		}
-		a.free = make([]byte, arenaChunk)
+		chunk := arenaChunk
+		if a.expect > 0 {
+			chunk = min(chunk, a.expect*n)
+		}
+		a.free = make([]byte, chunk)
 	}
-	c := a.free[:len(b):len(b)]
-	a.free = a.free[len(b):]
+	a.expect--
+	c := a.free[:n:n]
+	a.free = a.free[n:]
 	copy(c, b)
 	return c
 }

@@ -1,6 +1,8 @@
 package pebblelog
 
 import (
+	"context"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -21,7 +23,7 @@ type request struct {
 const (
 	queued    int32 = iota
 	leading         // its caller has been asked to write the next group
-	taken           // in the group that is being written
+	taken           // in a group
 	withdrawn       // its caller has gone; nothing of it is written
 )
 
@@ -30,6 +32,29 @@ func newRequest(w *driver.Write) *request {
 }
 
 func (r *request) move(from, to int32) bool { return r.state.CompareAndSwap(from, to) }
+
+// wait returns nil when r is answered or asked to lead, and an error when ctx
+// ended before.
+func (r *request) wait(ctx context.Context) error {
+	done := ctx.Done()
+	if done == nil {
+		<-r.wake
+		return nil
+	}
+	select {
+	case <-r.wake:
+		return nil
+	case <-done:
+	}
+	if r.move(queued, withdrawn) {
+		return ctx.Err()
+	}
+	if r.state.Load() == taken {
+		return fmt.Errorf("%w: %w", driver.ErrUnknown, ctx.Err())
+	}
+	<-r.wake
+	return nil
+}
 
 // size is what the request adds to a merged batch.
 func (r *request) size() int {

@@ -47,16 +47,16 @@ func (w *watcher) take() map[int]driver.Revision {
 	return m
 }
 
-// moved tells every watcher the durable revisions of the shards.
-func (ws *watchers) moved(shards []*shard) {
-	if ws.count.Load() == 0 || len(shards) == 0 {
+// moved tells every watcher the heads that have become durable.
+func (ws *watchers) moved(heads []staged) {
+	if ws.count.Load() == 0 || len(heads) == 0 {
 		return
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.all {
-		for _, s := range shards {
-			w.add(s.id, driver.Revision(s.durable.Load()))
+		for _, h := range heads {
+			w.add(h.shard.id, h.to)
 		}
 		w.notify()
 	}
