@@ -31,7 +31,7 @@ func newBalances(s *site) *cobra.Command {
 			return s.withReadModel(cmd, cli.Read, nil, func(ctx context.Context, _ *eventlog.Log, m *bank.ReadModel) error {
 				list := m.Balances(ctx)
 				if !all {
-					list = notZero(list)
+					list = only(list, func(b bank.Balance) bool { return b.Cents != 0 })
 				}
 				return write(cmd.OutOrStdout(), o, balanceColumns, list)
 			})
@@ -42,10 +42,11 @@ func newBalances(s *site) *cobra.Command {
 	return cmd
 }
 
-func notZero(list iter.Seq2[bank.Balance, error]) iter.Seq2[bank.Balance, error] {
+// only leaves out what keep does not want.
+func only(list iter.Seq2[bank.Balance, error], keep func(bank.Balance) bool) iter.Seq2[bank.Balance, error] {
 	return func(yield func(bank.Balance, error) bool) {
 		for b, err := range list {
-			if (b.Cents != 0 || err != nil) && !yield(b, err) {
+			if (err != nil || keep(b)) && !yield(b, err) {
 				return
 			}
 		}

@@ -1,5 +1,106 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
 
-func demo(cmd *cobra.Command, _ []string) error { return nil }
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/examples/bank/bank"
+	"github.com/rollforward/rollforward/internal/cli"
+)
+
+// The books of the demonstration, and what another program makes of them.
+var (
+	//go:embed testdata/household-ledger.csv
+	householdLedger string
+	//go:embed testdata/household-balances.csv
+	householdBalances string
+)
+
+// demo shows what the bank can do, in a new directory. It fails when one of the
+// bank's promises does not hold.
+func demo(cmd *cobra.Command, _ []string) (err error) {
+	if cmd.Flags().Changed("log") {
+		return cli.Usage("the demonstration has a directory of its own; name a command to work on --log")
+	}
+	dir, err := os.MkdirTemp("", "bank-demo-")
+	if err != nil {
+		return err
+	}
+	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	store, err := pebblelog.Open(dir, nil)
+	if err != nil {
+		return err
+	}
+	log, err := eventlog.Open(ctx, store, nil)
+	if err != nil {
+		return errors.Join(err, store.Close())
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	model, err := bank.OpenReadModel(ctx, log, bank.ReadModelFile(dir))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, model.Close()) }()
+	d := &demonstration{out: out, log: log, model: model}
+	fmt.Fprintf(out, "A bank on an event log of %d shards, in %s\n", log.Shards(), dir)
+	if err := d.run(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nThe data stays in %s. Look at it:\n\n", dir)
+	for _, look := range []string{
+		"examples/bank balances", "examples/bank statement %s ada", "examples/bank audit", "cmd/eventlog stats", "cmd/projector status",
+	} {
+		before, after, _ := strings.Cut(look, " %s")
+		fmt.Fprintf(out, "  go run ./%s --log %s%s\n", before, dir, after)
+	}
+	return nil
+}
+
+type demonstration struct {
+	out   io.Writer
+	log   *eventlog.Log
+	model *bank.ReadModel
+}
+
+// run goes through the chapters. Beside them, as in a real program, a runner
+// brings the sagas forward and another keeps the read model up to date.
+func (d *demonstration) run(ctx context.Context) error {
+	runners := func(ctx context.Context, fn func(context.Context) error) error {
+		return while(ctx, bank.Sagas(d.log).Run, func(ctx context.Context) error { return while(ctx, d.model.Run, fn) })
+	}
+	err := runners(ctx, func(ctx context.Context) error {
+		for _, chapter := range []func(context.Context) error{d.books, d.accounts, d.transfers} {
+			if err := chapter(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(bank.Finish(ctx, d.log, patience), d.model.CatchUp(ctx)); err != nil {
+		return err
+	}
+	for _, chapter := range []func(context.Context) error{d.balances, d.promises} {
+		if err := chapter(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *demonstration) title(s string) { fmt.Fprintf(d.out, "\n%s\n", s) }
+
+func (d *demonstration) say(format string, args ...any) {
+	fmt.Fprintf(d.out, "  "+format+"\n", args...)
+}

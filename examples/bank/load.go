@@ -125,5 +125,5 @@ func anyTransfer(accounts []bank.AccountID) bank.Transfer {
 	from := mathrand.IntN(len(accounts))
 	to := (from + 1 + mathrand.IntN(len(accounts)-1)) % len(accounts)
 	return bank.Transfer{ID: rand.Text(), From: accounts[from].Name, To: accounts[to].Name, Currency: loadCurrency,
-		Amount: 1 + mathrand.Int64N(loadBalance/2)}
+		Amount: 1 + mathrand.Int64N(loadBalance/5)}
 }

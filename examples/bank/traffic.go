@@ -108,6 +108,14 @@ func (t *traffic) count(st saga.Status[bank.Transfer], latency time.Duration) {
 	}
 }
 
+// tally says how it stands.
+func (t *traffic) tally() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return fmt.Sprintf("%5s completed, %4s refunded, %4s refused", cli.Count(int64(t.completed)),
+		cli.Count(int64(t.refunded)), cli.Count(int64(t.refused)))
+}
+
 // A result is what became of the traffic.
 type result struct {
 	Started   int     `json:"started"`

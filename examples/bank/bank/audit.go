@@ -42,7 +42,7 @@ func Examine(ctx context.Context, log *eventlog.Log, m *ReadModel, acks []string
 		return nil, err
 	}
 	a := &Audit{Accounts: len(books.Accounts), Transactions: books.Transactions, Postings: books.Postings,
-		Acknowledged: len(acks), Problems: books.Problems}
+		Acknowledged: len(acks), Currencies: []string{}, Problems: append([]string{}, books.Problems...)}
 	if err := a.transfers(ctx, log, books, acks); err != nil {
 		return nil, err
 	}
@@ -108,8 +108,8 @@ func (a *Audit) end(st saga.Status[Transfer]) (want []leg, ended bool) {
 // conservation sums over all accounts.
 func (a *Audit) conservation(books *Books) {
 	totals := books.Totals()
-	a.Currencies = slices.Sorted(maps.Keys(totals))
-	for _, currency := range a.Currencies {
+	for _, currency := range slices.Sorted(maps.Keys(totals)) {
+		a.Currencies = append(a.Currencies, currency)
 		if total := totals[currency]; total.Sign() != 0 {
 			a.problem("the accounts in %s sum to %s", currency, total)
 		}

@@ -47,7 +47,7 @@ func TestExamine(t *testing.T) {
 	}
 	m := readModel(t, log, filepath.Join(t.TempDir(), "readmodel.db"))
 	want := &bank.Audit{Accounts: 5, Transactions: 2, Postings: 4 + 4 + 2 + 2 + 2, Transfers: 4, Completed: 1, Refunded: 3, Refused: 1,
-		Acknowledged: 2, Currencies: []string{"EUR"}}
+		Acknowledged: 2, Currencies: []string{"EUR"}, Problems: []string{}}
 	if diff := cmp.Diff(want, examine(t, log, m, "t0", "t3")); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

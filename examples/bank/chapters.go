@@ -1,0 +1,179 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/examples/bank/bank"
+	"github.com/rollforward/rollforward/internal/cli"
+)
+
+// books imports ten years of a household.
+func (d *demonstration) books(ctx context.Context) error {
+	d.title("Books")
+	begin := time.Now()
+	done, err := bank.Import(ctx, d.log, "household-ledger.csv", strings.NewReader(householdLedger), nil)
+	if err != nil {
+		return err
+	}
+	d.say("ten years of a household: %s transactions with %s postings recorded in %v,",
+		cli.Count(int64(done.Recorded)), cli.Count(int64(done.Postings)), time.Since(begin).Round(time.Millisecond))
+	d.say("each at one moment over all its accounts, in whatever shards they lie")
+	return nil
+}
+
+const (
+	demoCurrency = "EUR"
+	demoBalance  = 1000_00
+)
+
+var customers = []string{"ada", "bob", "carol", "dave", "eve", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj"}
+
+func customer(name string) bank.AccountID { return bank.AccountID{Name: name, Currency: demoCurrency} }
+
+// accounts opens the customers' accounts. One of them is closed at once.
+func (d *demonstration) accounts(ctx context.Context) error {
+	d.title("Customers")
+	for _, name := range customers {
+		_, err := d.log.Update(ctx, func(tx *eventlog.Tx) error {
+			if err := bank.Open(tx, customer(name), bank.Customer); err != nil {
+				return err
+			}
+			if name == "niaj" {
+				return bank.Close(tx, customer(name))
+			}
+			return bank.Deposit(tx, customer(name), demoBalance, "to begin with")
+		})
+		if err != nil {
+			return err
+		}
+	}
+	d.say("%s", strings.Join(customers, ", "))
+	d.say("open accounts with %d cents each; niaj closes his again", demoBalance)
+	return nil
+}
+
+const (
+	demoTransfers = 2000
+	demoClients   = 32
+	demoDuration  = 5 * time.Second // at most
+)
+
+// transfers lets many customers pay each other at once. Meanwhile an account is
+// frozen and another one thawed.
+func (d *demonstration) transfers(ctx context.Context) error {
+	d.title("Transfers")
+	d.say("%d clients pay each other; a transfer is a saga:", demoClients)
+	d.say("debit, credit, and back when the credit is refused")
+	t := &traffic{log: d.log, clients: demoClients, duration: demoDuration, most: demoTransfers, pick: anyPayment}
+	news := make(chan int64, demoTransfers)
+	t.ended = func(n int64) { news <- n }
+	told := make(chan error, 1)
+	go func() { told <- d.tell(ctx, t, news) }()
+	err := t.run(ctx, ctx)
+	close(news)
+	if err = errors.Join(err, <-told); err != nil {
+		return err
+	}
+	r := t.result()
+	d.say("%s transfers, %.0f a second; half of them took less than %v from start to end",
+		cli.Count(int64(r.Started)), r.PerSecond, (time.Duration(r.P50) * time.Microsecond).Round(time.Millisecond))
+	return nil
+}
+
+// tell writes how the traffic goes, and lets things happen at a quarter, the
+// half and three quarters of it.
+func (d *demonstration) tell(ctx context.Context, t *traffic, news <-chan int64) error {
+	events := []struct {
+		at   int64
+		text string
+		do   func(tx *eventlog.Tx) error
+	}{
+		{demoTransfers / 4, "mallory's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("mallory")) }},
+		{demoTransfers / 2, "bob's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("bob")) }},
+		{demoTransfers * 3 / 4, "bob's account goes on", func(tx *eventlog.Tx) error { return bank.Thaw(tx, customer("bob")) }},
+	}
+	for n := range news {
+		if n%(demoTransfers/10) == 0 {
+			d.say("%s", t.tally())
+		}
+		if len(events) > 0 && n >= events[0].at {
+			if _, err := d.log.Update(ctx, events[0].do); err != nil {
+				return err
+			}
+			d.say("--- %s", events[0].text)
+			events = events[1:]
+		}
+	}
+	return nil
+}
+
+func anyPayment() bank.Transfer {
+	from := mathrand.IntN(len(customers))
+	to := (from + 1 + mathrand.IntN(len(customers)-1)) % len(customers)
+	return bank.Transfer{ID: rand.Text(), From: customers[from], To: customers[to], Currency: demoCurrency,
+		Amount: 1 + mathrand.Int64N(demoBalance/5)}
+}
+
+// balances shows the read model.
+func (d *demonstration) balances(ctx context.Context) error {
+	d.title("Balances")
+	var table bytes.Buffer
+	columns := append(balanceColumns[:len(balanceColumns):len(balanceColumns)],
+		column[bank.Balance]{"state", false, func(b bank.Balance) string { return string(b.State) }})
+	list := only(d.model.Balances(ctx), func(b bank.Balance) bool {
+		return b.Kind == bank.Customer || b.Account == bank.Cash(b.Currency).Name
+	})
+	if err := write(&table, output{Format: cli.Table}, columns, list); err != nil {
+		return err
+	}
+	for line := range bytes.Lines(table.Bytes()) {
+		fmt.Fprintf(d.out, "  %s", line)
+	}
+	return nil
+}
+
+// promises holds everything that happened against what the bank promises.
+func (d *demonstration) promises(ctx context.Context) error {
+	d.title("Promises")
+	a, err := bank.Examine(ctx, d.log, d.model, nil, nil)
+	if err != nil {
+		return err
+	}
+	for _, problem := range a.Problems {
+		d.say("BROKEN: %s", problem)
+	}
+	if len(a.Problems) > 0 {
+		return fmt.Errorf("%d promises are broken", len(a.Problems))
+	}
+	d.say("every transfer has ended: %s completed, %s went back, %s of these before any money moved",
+		cli.Count(int64(a.Completed)), cli.Count(int64(a.Refunded)), cli.Count(int64(a.Refused)))
+	d.say("money is conserved: %d accounts in %d currencies, each currency sums to zero", a.Accounts, len(a.Currencies))
+	d.say("the read model equals a replay of the log: %d accounts, %s lines of statements", a.Accounts, cli.Count(int64(a.Postings)))
+	if err := d.household(ctx); err != nil {
+		return err
+	}
+	d.say("the household's balances equal those that another program computed")
+	return nil
+}
+
+func (d *demonstration) household(ctx context.Context) error {
+	books := only(d.model.Balances(ctx), func(b bank.Balance) bool {
+		return b.Kind == bank.Ledger && b.Account != bank.Cash(b.Currency).Name && b.Cents != 0
+	})
+	var got bytes.Buffer
+	if err := write(&got, output{csv: true}, balanceColumns, books); err != nil {
+		return err
+	}
+	if got.String() != householdBalances {
+		return errors.New("the household's balances are not those that another program computed")
+	}
+	return nil
+}
