@@ -1,0 +1,341 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
+	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/outbox"
+)
+
+// open returns a log of a process of its own on a store.
+func open(t testing.TB, s *memlog.Store) *eventlog.Log {
+	t.Helper()
+	l, err := eventlog.Open(context.Background(), s.Open(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := eventlog.Check(context.Background(), l); err != nil {
+			t.Errorf("the log is damaged: %v", err)
+		}
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// eventually waits until want is what stream has, in a synctest bubble.
+func eventually(t testing.TB, l *eventlog.Log, stream string, want ...int) {
+	t.Helper()
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	if got := added(t, l, stream); !slices.Equal(got, want) {
+		t.Errorf("%s: %v, want %v", stream, got, want)
+	}
+}
+
+// TestRunAtOnce: a running runner takes up a step when it is committed, in this
+// process without any sweep, and so on along the chain.
+func TestRunAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.New(t)
+		r := runner(l, relaying)
+		r.Sweep = time.Hour
+		start(t, r)
+		synctest.Wait()
+		begin := time.Now()
+		enqueue(t, l, Relay{[]string{"a/1", "b/1", "c/1"}, 7})
+		synctest.Wait()
+		if got := added(t, l, "c/1"); !slices.Equal(got, []int{7}) || time.Since(begin) > time.Second {
+			t.Errorf("got %v after %v", got, time.Since(begin))
+		}
+	})
+}
+
+// TestIdle: between two sweeps a runner without work does not touch the store,
+// and a sweep costs a reading a shard, however much was done before.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		faulty := drivertest.NewFaulty(memlog.Open(), nil)
+		l, err := eventlog.Open(context.Background(), faulty, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		r := runner(l, adding)
+		r.Sweep = time.Minute
+		stop := start(t, r)
+		for i := range 200 {
+			enqueue(t, l, Add{fmt.Sprintf("a/%d", i%7), i})
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		calls := func() (n int) {
+			for _, m := range []string{"Write", "Tail", "Read", "Find", "Keys", "Cells"} {
+				n += faulty.Calls(m)
+			}
+			return n
+		}
+		before := calls()
+		time.Sleep(40 * time.Second)
+		synctest.Wait()
+		if n := calls() - before; n != 0 {
+			t.Errorf("%d calls between two sweeps", n)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := calls() - before; n == 0 || n > l.Shards() {
+			t.Errorf("%d calls for a sweep of %d shards", n, l.Shards())
+		}
+		stop()
+	})
+}
+
+// TestEveryNotificationDropped: the sweep finds what another process committed.
+func TestEveryNotificationDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, there := open(t, store), open(t, store)
+		r := runner(there, relaying)
+		r.Wake = deaf{}
+		start(t, r)
+		for i := range 20 {
+			enqueue(t, here, Relay{[]string{"a/1", fmt.Sprintf("b/%d", i)}, i})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for i := range 20 {
+			if got := added(t, here, fmt.Sprintf("b/%d", i)); !slices.Equal(got, []int{i}) {
+				t.Errorf("b/%d: %v", i, got)
+			}
+		}
+	})
+}
+
+// deaf is a subscriber whose subscriptions fail, or end at once, or bring
+// nothing.
+type deaf struct{}
+
+func (deaf) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, error) {
+	c := make(chan *message.Message)
+	switch time.Now().UnixNano() % 3 {
+	case 0:
+		return nil, errors.New("no broker")
+	case 1:
+		close(c)
+	default:
+		context.AfterFunc(ctx, func() { close(c) })
+	}
+	return c, nil
+}
+
+func (deaf) Close() error { return nil }
+
+// TestNotifications: messages wake a runner in another process at once.
+func TestNotifications(t *testing.T) {
+	t.Parallel()
+	for name, connect := range map[string]func(*testing.T, *outbox.Runner){
+		"by itself": func(*testing.T, *outbox.Runner) {},
+		"in a router": func(t *testing.T, r *outbox.Runner) {
+			router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.AddTo(router, "outbox")
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan error, 1)
+			go func() { done <- router.Run(ctx) }()
+			<-router.Running()
+			t.Cleanup(func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := memlog.NewStore()
+				here, there := open(t, store), open(t, store)
+				broker := gochannel.NewGoChannel(gochannel.Config{}, watermill.NopLogger{})
+				t.Cleanup(func() { broker.Close() })
+				r := runner(there, relaying)
+				r.Wake, r.Sweep = broker, time.Hour
+				connect(t, r)
+				start(t, r)
+				ctx, cancel := context.WithCancel(context.Background())
+				done := make(chan error, 1)
+				go func() { done <- (&outbox.Notifier{Log: here, Publisher: broker}).Run(ctx) }()
+				synctest.Wait()
+				enqueue(t, here, Relay{[]string{"a/1", "b/1"}, 3})
+				eventually(t, here, "b/1", 3)
+				if err := broker.Publish(outbox.DefaultTopic, message.NewMessage("1", []byte("not a bell"))); err != nil {
+					t.Error(err) // it is taken for any shard, and nothing breaks
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// TestRunFinishesTheBatchInHand: when its ctx ends, Run waits for the work under
+// way, starts no other, and leaves no goroutine.
+func TestRunFinishesTheBatchInHand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.New(t)
+		slow := outbox.On(func(tx *eventlog.Tx, a Add) error {
+			select {
+			case <-time.After(2 * time.Second):
+				return tx.Append(a.To, Added{a.N})
+			case <-tx.Context().Done():
+				return tx.Context().Err()
+			}
+		}, nil)
+		r := runner(l, slow)
+		r.Batch = 1
+		stop := start(t, r)
+		enqueue(t, l, Add{"a/1", 1}, Add{"a/1", 2})
+		time.Sleep(time.Second)
+		begin := time.Now()
+		stop()
+		if got := added(t, l, "a/1"); !slices.Equal(got, []int{1}) {
+			t.Errorf("got %v", got)
+		}
+		if d := time.Since(begin); d != time.Second {
+			t.Errorf("Run ended after %v", d)
+		}
+		if n := len(pending(t, l)); n != 1 {
+			t.Errorf("%d pending", n)
+		}
+	})
+}
+
+// TestGrace: a batch that does not end is given up after Grace, and no attempt
+// of its step is counted.
+func TestGrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.New(t)
+		stuck := outbox.On(func(tx *eventlog.Tx, a Add) error {
+			<-tx.Context().Done()
+			return tx.Context().Err()
+		}, nil)
+		r := runner(l, stuck)
+		r.Grace = 3 * time.Second
+		stop := start(t, r)
+		enqueue(t, l, Add{"a/1", 1})
+		time.Sleep(time.Second)
+		begin := time.Now()
+		stop()
+		if d := time.Since(begin); d != 3*time.Second {
+			t.Errorf("Run ended after %v", d)
+		}
+		if list := pending(t, l); len(list) != 1 || list[0].Attempts != 0 {
+			t.Errorf("pending %+v", list)
+		}
+	})
+}
+
+// TestSlowTarget: a target whose handler hangs, however many steps wait for it,
+// holds up nobody else.
+func TestSlowTarget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.New(t)
+		release := make(chan struct{})
+		h := outbox.On(func(tx *eventlog.Tx, a Add) error {
+			if a.To == "slow/1" {
+				<-release
+			}
+			return tx.Append(a.To, Added{a.N})
+		}, nil)
+		r := runner(l, h)
+		r.ReadAhead, r.Batch = 16, 4
+		var steps []outbox.Step
+		for i := range 200 {
+			steps = append(steps, Add{"slow/1", i})
+		}
+		enqueue(t, l, append(steps, Add{"fast/1", 1})...)
+		start(t, r)
+		eventually(t, l, "fast/1", 1)
+		close(release)
+		synctest.Wait()
+		if got := added(t, l, "slow/1"); len(got) != 200 || !slices.IsSorted(got) {
+			t.Errorf("slow/1: %v", got)
+		}
+	})
+}
+
+func TestRunnerRefuses(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	for name, r := range map[string]*outbox.Runner{
+		"no log":             {},
+		"no type":            {Log: l, Handlers: []outbox.Handler{{Do: adding.Do}}},
+		"no function":        {Log: l, Handlers: []outbox.Handler{{Type: "x"}}},
+		"two for one type":   {Log: l, Handlers: []outbox.Handler{adding, adding}},
+		"negative backoff":   {Log: l, Handlers: []outbox.Handler{failing(&outbox.Policy{Backoff: -1})}},
+		"negative batch":     {Log: l, Batch: -1},
+		"absurd batch":       {Log: l, Batch: 1e9},
+		"negative targets":   {Log: l, Targets: -1},
+		"absurd targets":     {Log: l, Targets: 1e9},
+		"negative readahead": {Log: l, ReadAhead: -1},
+		"absurd readahead":   {Log: l, ReadAhead: 1e9},
+		"negative sweep":     {Log: l, Sweep: -1},
+		"absurd sweep":       {Log: l, Sweep: 1e18},
+		"negative grace":     {Log: l, Grace: -1},
+	} {
+		if err := r.Run(t.Context()); err == nil {
+			t.Errorf("%s: runs", name)
+		}
+		if err := r.Drain(t.Context()); err == nil {
+			t.Errorf("%s: drains", name)
+		}
+	}
+}
+
+// TestClosedLog: a runner whose log is gone says so.
+func TestClosedLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, err := eventlog.Open(t.Context(), memlog.Open(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- runner(l, adding).Run(context.Background()) }()
+		synctest.Wait()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, eventlog.ErrClosed) {
+			t.Errorf("Run returned %v", err)
+		}
+		if err := runner(l, adding).Drain(t.Context()); !errors.Is(err, eventlog.ErrClosed) {
+			t.Errorf("Drain returned %v", err)
+		}
+	})
+}
