@@ -11,6 +11,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/projection"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
@@ -23,13 +24,13 @@ func (Opened) EventType() string { return "bank.opened" }
 func (Posted) EventType() string { return "bank.posted" }
 func (Closed) EventType() string { return "bank.closed" }
 
-// tables of the read models in these tests: one row for each event, in which an
-// event that took effect twice, or in the wrong order, shows; and sums.
+// tables of the read model: one row for each event, without a key, so that an
+// event that took effect twice or in the wrong order shows; and sums.
 var tables = sqlsink.Schema(
 	`drop table if exists statement`,
 	`drop table if exists balance`,
-	`create table statement (account text, version integer, amount integer not null, after integer not null, primary key (account, version))`,
-	`create table balance (account text primary key, owner text not null, cents integer not null)`,
+	`create table statement (account text, version integer, amount integer not null, after integer not null)`,
+	`create table balance (account text, owner text not null, cents integer not null)`,
 )
 
 // bank is a projection whose rows depend on the order of a stream's events.
@@ -102,4 +103,14 @@ func appendTo(t testing.TB, l *eventlog.Log, stream string, events ...eventlog.E
 		t.Fatal(err)
 	}
 	return p
+}
+
+// newLog returns a log that the test closes itself.
+func newLog(t testing.TB) *eventlog.Log {
+	t.Helper()
+	l, err := eventlog.Open(context.Background(), memlog.Open(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }

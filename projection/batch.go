@@ -1,13 +1,11 @@
 package projection
 
 import (
-	"time"
-
 	"github.com/rollforward/rollforward/eventlog"
 )
 
-// A batch gathers the effects of some commits of a shard. Events are decoded
-// here, before the sink's transaction begins, so that it is short.
+// A batch gathers what some commits of a shard do to a read model. Events are
+// decoded here, before the sink's transaction begins, so that it is short.
 type batch[T any] struct {
 	move    Move
 	effects []effect[T]
@@ -16,7 +14,7 @@ type batch[T any] struct {
 	bytes   int
 }
 
-// An effect is what one event does to the read model.
+// An effect is what one event does.
 type effect[T any] struct {
 	record eventlog.Record
 	apply  func(tx T) error
@@ -24,13 +22,17 @@ type effect[T any] struct {
 
 const (
 	defaultBatch = 1000    // events
-	maxBytes     = 4 << 20 // of payload in a batch
+	maxBytes     = 4 << 20 // of payload
 )
 
+// begin empties the batch: the sink is at this checkpoint.
 func (b *batch[T]) begin(at Checkpoint) {
 	clear(b.effects)
 	*b = batch[T]{move: Move{From: at, To: at}, effects: b.effects[:0]}
 }
+
+// isEmpty reports whether there is nothing to tell the sink.
+func (b *batch[T]) isEmpty() bool { return b.move.To.Revision == b.move.From.Revision }
 
 // add takes the next record of the shard. The checkpoint moves with the last
 // record of a commit.
@@ -76,28 +78,13 @@ func (b *batch[T]) bind(p *Projection[T], handlers map[string]Handler[T], rec ev
 // effect in a read model and are not counted.
 func isSystem(stream string) bool { return stream != "" && stream[0] == '$' }
 
-// A pace says how many events go into a transaction: as many as take the sink a
-// fifth of a second, so that others get their turn and a shutdown is quick.
-type pace struct{ limit, max int }
-
-const (
-	firstPace = 64
-	longBatch = 200 * time.Millisecond
-)
-
-func newPace(limit int) pace {
-	if limit == 0 {
-		limit = defaultBatch
+// run runs the effects in the sink's transaction.
+func (b *batch[T]) run(tx T, name string) error {
+	for i := range b.effects {
+		e := &b.effects[i]
+		if err := guard(func() error { return e.apply(tx) }); err != nil {
+			return &EventError{Projection: name, Record: e.record, Err: err}
+		}
 	}
-	return pace{min(firstPace, limit), limit}
-}
-
-// took learns from a transaction of so many events.
-func (p *pace) took(events int, d time.Duration) {
-	switch {
-	case d > longBatch:
-		p.limit = max(1, min(p.limit, events)/2)
-	case d < longBatch/2 && events >= p.limit:
-		p.limit = min(2*p.limit, p.max)
-	}
+	return nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// A worker applies one shard to one projection. It trusts its own checkpoint
-// only as long as all goes well: after any error it asks the sink.
+// A worker applies one shard to one projection. It trusts what it remembers only
+// as long as all goes well: after any error it asks the sink.
 type worker[T any] struct {
 	*Runner[T]
 	projection *Projection[T]
@@ -20,9 +20,8 @@ type worker[T any] struct {
 	live       *progress
 	shard      int
 
-	kicked   <-chan struct{} // closed when at is void
-	at       Checkpoint
-	batch    batch[T]
+	kicked   <-chan struct{} // closed when batch is void
+	batch    batch[T]        // from the sink's checkpoint to where the log was read
 	pace     pace
 	fence    driver.Revision // a commit that was refused: it gets a transaction of its own
 	refusals int             // of the commit at the fence, when it was alone
@@ -32,31 +31,36 @@ type worker[T any] struct {
 // run works until ctx ends (nil) or the projection has to stop.
 func (w *worker[T]) run(ctx context.Context) error {
 	w.pace = newPace(w.Batch)
-	for ctx.Err() == nil {
-		if err := w.follow(ctx); err != nil && ctx.Err() == nil {
-			if stop := w.failed(ctx, err); stop != nil {
-				return stop
-			}
+	for {
+		err := w.follow(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err == nil:
+			continue
+		}
+		if err := w.failed(ctx, err); err != nil {
+			return err
 		}
 	}
-	return nil
 }
 
-// follow goes on from the sink's checkpoint until something goes wrong.
+// follow goes on from the sink's checkpoint until something goes wrong or ctx
+// ends.
 func (w *worker[T]) follow(ctx context.Context) error {
 	w.kicked = w.live.kicks()
 	if err := w.load(ctx); err != nil {
 		return err
 	}
 	for {
-		if w.tails.at(w.shard) <= w.at.Revision {
+		if w.tails.at(w.shard) <= w.at() {
 			w.well()
 		}
-		tail, err := w.tails.wait(ctx, w.shard, w.at.Revision, w.kicked)
-		if err != nil || tail == 0 {
-			return err
+		tail, err := w.next(ctx)
+		if err == nil && tail > 0 {
+			err = w.catchUp(ctx, tail)
 		}
-		if err := w.catchUp(ctx, tail); err != nil {
+		if err != nil || tail == 0 {
 			return err
 		}
 	}
@@ -73,16 +77,40 @@ func (w *worker[T]) load(ctx context.Context) error {
 	case w.shard >= len(state.Checkpoints):
 		return fmt.Errorf("%w: it has %d shards", ErrOtherLog, len(state.Checkpoints))
 	}
-	w.at = state.Checkpoints[w.shard]
-	w.live.set(w.kicked, w.shard, w.at.Revision)
+	w.batch.begin(state.Checkpoints[w.shard])
+	w.live.set(w.kicked, w.shard, w.at())
 	return nil
 }
 
-// catchUp applies the commits up to tail.
+// at is how far the log was read.
+func (w *worker[T]) at() driver.Revision { return w.batch.move.To.Revision }
+
+// next returns the tail of the shard when it is behind what was read, or 0 when
+// it is time to ask the sink again or to end. Commits that have no effect
+// move the checkpoint only when nothing else has moved it for a while.
+func (w *worker[T]) next(ctx context.Context) (driver.Revision, error) {
+	if w.batch.isEmpty() {
+		return w.tails.wait(ctx, w.shard, w.at(), w.kicked)
+	}
+	soon, cancel := context.WithTimeout(ctx, idleMove)
+	defer cancel()
+	tail, err := w.tails.wait(soon, w.shard, w.at(), w.kicked)
+	if err != nil || tail > 0 {
+		return tail, err
+	}
+	if err := w.apply(ctx); err != nil || ctx.Err() != nil {
+		return 0, err
+	}
+	return w.tails.wait(ctx, w.shard, w.at(), w.kicked)
+}
+
+// idleMove is how long a checkpoint may be behind commits without effect.
+const idleMove = 500 * time.Millisecond
+
+// catchUp reads the commits up to tail and applies those that have an effect.
 func (w *worker[T]) catchUp(ctx context.Context, tail driver.Revision) error {
 	to := w.bound(tail)
-	w.batch.begin(w.at)
-	q := eventlog.Query{Shards: []int{w.shard}, From: uint64(w.at.Revision) + 1, To: uint64(to), System: true}
+	q := eventlog.Query{Shards: []int{w.shard}, From: uint64(w.at()) + 1, To: uint64(to), System: true}
 	for rec, err := range w.Log.Read(ctx, q) {
 		if err == nil {
 			err = w.batch.add(w.projection, w.handlers, rec)
@@ -97,12 +125,16 @@ func (w *worker[T]) catchUp(ctx context.Context, tail driver.Revision) error {
 		}
 	}
 	w.batch.move.To.Revision = to // the last commits may be without events
+	if len(w.batch.effects) == 0 {
+		w.live.set(w.kicked, w.shard, to)
+		return nil
+	}
 	return w.apply(ctx)
 }
 
 // bound keeps a commit that was refused apart from those before and behind it.
 func (w *worker[T]) bound(tail driver.Revision) driver.Revision {
-	switch next := w.at.Revision + 1; {
+	switch next := w.at() + 1; {
 	case next > w.fence:
 		w.fence, w.refusals = 0, 0
 	case next < w.fence:
@@ -113,13 +145,10 @@ func (w *worker[T]) bound(tail driver.Revision) driver.Revision {
 	return tail
 }
 
-// apply commits the batch and begins the next one. The sink may finish when ctx
-// ends meanwhile.
+// apply commits the batch and begins the next one. When ctx ends meanwhile, the
+// sink may finish.
 func (w *worker[T]) apply(ctx context.Context) error {
 	b := &w.batch
-	if b.move.To.Revision == b.move.From.Revision {
-		return nil
-	}
 	ctx, release := finishing(ctx)
 	defer release()
 	var failed error
@@ -140,26 +169,14 @@ func (w *worker[T]) apply(ctx context.Context) error {
 	return nil
 }
 
-// run runs the effects in the sink's transaction.
-func (b *batch[T]) run(tx T, name string) error {
-	for i := range b.effects {
-		e := &b.effects[i]
-		if err := guard(func() error { return e.apply(tx) }); err != nil {
-			return &EventError{Projection: name, Record: e.record, Err: err}
-		}
-	}
-	return nil
-}
-
 // done notes that the batch took effect.
 func (w *worker[T]) done() {
-	w.at = w.batch.move.To
 	w.well()
 	for _, typ := range w.live.skip(w.batch.skipped) {
 		w.logger().Info("projection: skips events of a type without a handler", "projection", w.projection.Name, "type", typ)
 	}
-	w.live.set(w.kicked, w.shard, w.at.Revision)
-	w.batch.begin(w.at)
+	w.live.set(w.kicked, w.shard, w.at())
+	w.batch.begin(w.batch.move.To)
 }
 
 // well notes that nothing is wrong.
@@ -173,10 +190,10 @@ func (w *worker[T]) well() {
 func (w *worker[T]) failed(ctx context.Context, err error) error {
 	var refused *EventError
 	switch {
+	case errors.As(err, &refused): // first: it may wrap anything
+		return w.refused(ctx, refused)
 	case isFinal(err):
 		return err
-	case errors.As(err, &refused):
-		return w.refused(ctx, refused)
 	case errors.Is(err, ErrMoved):
 		w.logger().Debug("projection: another runner was faster", "projection", w.projection.Name, "shard", w.shard)
 		return nil

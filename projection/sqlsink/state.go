@@ -57,7 +57,7 @@ func (s *Sink) state(ctx context.Context, name string) (projection.State, error)
 func (s *Sink) Apply(ctx context.Context, b projection.Batch, fn func(tx *sql.Tx) error) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
 		for _, m := range b.Moves {
-			if err := move(ctx, tx, b, m); err != nil {
+			if err := move(tx, b, m); err != nil {
 				return err
 			}
 		}
@@ -69,12 +69,12 @@ func (s *Sink) Apply(ctx context.Context, b projection.Batch, fn func(tx *sql.Tx
 	return nil
 }
 
-func move(ctx context.Context, tx *sql.Tx, b projection.Batch, m projection.Move) error {
+func move(tx *sql.Tx, b projection.Batch, m projection.Move) error {
 	to, commit, nanos := m.To, "", int64(0)
 	if to.Last.Revision > 0 {
 		commit, nanos = to.Last.Commit.String(), to.Last.Time.UnixNano()
 	}
-	res, err := tx.ExecContext(ctx, `
+	res, err := tx.Exec(`
 		update rollforward_checkpoint
 		set revision = $1, handled = $2, skipped = $3, last_revision = $4, last_commit = $5, last_time = $6
 		where projection = $7 and version = $8 and shard = $9 and revision = $10`,
@@ -96,14 +96,14 @@ func move(ctx context.Context, tx *sql.Tx, b projection.Batch, m projection.Move
 // Reset runs fn and sets the checkpoints to zero in one transaction.
 func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *sql.Tx) error) error {
 	err := s.update(ctx, func(tx *sql.Tx) error {
-		if err := hold(ctx, tx, r); err != nil {
+		if err := hold(tx, r); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `delete from rollforward_checkpoint where projection = $1`, r.Name); err != nil {
+		if _, err := tx.Exec(`delete from rollforward_checkpoint where projection = $1`, r.Name); err != nil {
 			return err
 		}
 		for shard := range r.Shards {
-			_, err := tx.ExecContext(ctx, `insert into rollforward_checkpoint (projection, version, shard) values ($1, $2, $3)`,
+			_, err := tx.Exec(`insert into rollforward_checkpoint (projection, version, shard) values ($1, $2, $3)`,
 				r.Name, r.Version, shard)
 			if err != nil {
 				return err
@@ -118,14 +118,14 @@ func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *sql.Tx
 }
 
 // hold takes the projection's row from version r.Held to r.Version.
-func hold(ctx context.Context, tx *sql.Tx, r projection.Reset) error {
+func hold(tx *sql.Tx, r projection.Reset) error {
 	var res sql.Result
 	var err error
 	if r.Held == 0 {
-		res, err = tx.ExecContext(ctx, `insert into rollforward_projection (projection, version) values ($1, $2) on conflict do nothing`,
+		res, err = tx.Exec(`insert into rollforward_projection (projection, version) values ($1, $2) on conflict do nothing`,
 			r.Name, r.Version)
 	} else {
-		res, err = tx.ExecContext(ctx, `update rollforward_projection set version = $1 where projection = $2 and version = $3`,
+		res, err = tx.Exec(`update rollforward_projection set version = $1 where projection = $2 and version = $3`,
 			r.Version, r.Name, r.Held)
 	}
 	if err != nil {
