@@ -61,7 +61,7 @@ func audit(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, m *bank.R
 		return err
 	}
 	if n := len(a.Problems); n > 0 {
-		return fmt.Errorf("the audit found %d problems", n)
+		return fmt.Errorf("problems were found: %d", n)
 	}
 	return nil
 }
