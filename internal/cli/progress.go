@@ -100,21 +100,22 @@ func (p *Progress) draw() {
 func (p *Progress) line(now time.Time) string {
 	done, total := p.done.Load(), p.total.Load()
 	perSecond := p.rate.at(now.Sub(p.begin), done)
-	count := func(n int64) string {
-		if p.unit == "bytes" {
-			return Bytes(n)
-		}
-		return Count(n) + " " + p.unit
+	count, unit := Count, " "+p.unit
+	if p.unit == "bytes" {
+		count, unit = Bytes, ""
+	}
+	rate := count(int64(perSecond))
+	if perSecond < 10 && unit != "" {
+		rate = strconv.FormatFloat(perSecond, 'f', 1, 64)
 	}
 	if total <= 0 {
-		return fmt.Sprintf("%s: %s, %s/s", p.what, count(done), count(int64(perSecond)))
+		return fmt.Sprintf("%s: %s%s, %s/s", p.what, count(done), unit, rate)
 	}
 	left := "?"
 	if perSecond > 0 {
 		left = (time.Duration(float64(total-done)/perSecond) * time.Second).String()
 	}
-	return fmt.Sprintf("%s: %s of %s (%d%%), %s/s, %s left", p.what, count(done), count(total),
-		100*done/total, count(int64(perSecond)), left)
+	return fmt.Sprintf("%s: %s of %s%s (%d%%), %s/s, %s left", p.what, count(done), count(total), unit, 100*done/total, rate, left)
 }
 
 // rate is that of the last seconds: work does not go evenly.

@@ -31,7 +31,7 @@ expected version did not hold, or an id came again with other content).`,
 	store.AddFlag(root)
 	root.AddCommand(
 		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store),
-		newBackup(store), newRestore(store), newExport(store), newImport(store),
+		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(),
 	)
 	return root
 }

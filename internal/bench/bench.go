@@ -1,0 +1,176 @@
+// Package bench measures an event log on a disk, and beside it, in the same run
+// and in turn with it, the least that the same work can cost there: a bare file
+// with group commit and fdatasync, the driver alone, the engine alone. What
+// counts are the ratios; the rates are those of a machine and an hour.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/internal/barefile"
+)
+
+// A Config says what to measure.
+type Config struct {
+	Dir       string        // where the scratch directory goes; it must be on a disk
+	Appenders int           // callers that append at the same time
+	Batch     int           // events of an append
+	Size      int           // bytes of an event's payload
+	Streams   int           // an append goes to one of them
+	Shards    int           // 0: the default
+	Duration  time.Duration // of measuring each side, all rounds together
+	Rounds    int           // in which the sides take turns; medians are reported
+	Fill      int           // events to store before
+	Hot       bool          // all appenders read-modify-write one stream
+	Replay    bool          // read everything back
+	Load      bool          // load streams of ten events
+	// Progress is told what is done, how much of it, and in which unit.
+	Progress func(what string, done, total int64, unit string)
+}
+
+// A Result is what was measured. Times are in microseconds.
+type Result struct {
+	FileSystem string `json:"file_system"`
+	Appenders  int    `json:"appenders"`
+	Batch      int    `json:"batch"`
+	Size       int    `json:"size"`
+	Streams    int    `json:"streams"`
+	Shards     int    `json:"shards"`
+	Hot        bool   `json:"hot"`
+
+	AppendsPerS float64 `json:"appends_per_s"`
+	EventsPerS  float64 `json:"events_per_s"`
+	P50         float64 `json:"p50_us"`
+	P99         float64 `json:"p99_us"`
+	P999        float64 `json:"p999_us"`
+
+	// The bare file.
+	LimitAppendsPerS float64 `json:"limit_appends_per_s"`
+	LimitEventsPerS  float64 `json:"limit_events_per_s"`
+	LimitP50         float64 `json:"limit_p50_us"`
+	LimitP99         float64 `json:"limit_p99_us"`
+	LimitP999        float64 `json:"limit_p999_us"`
+	Ratio            float64 `json:"ratio"`
+	Rounds           []Round `json:"rounds"`
+
+	// Spread is the read-modify-write on all streams, beside a hot one.
+	SpreadAppendsPerS float64 `json:"spread_appends_per_s,omitempty"`
+	HotRatio          float64 `json:"hot_ratio,omitempty"`
+	Reruns            int64   `json:"reruns"` // of Updates that lost a race
+
+	ReplayEvents           int64   `json:"replay_events"`
+	ReplayEventsPerS       float64 `json:"replay_events_per_s"`
+	ReplayDriverEventsPerS float64 `json:"replay_driver_events_per_s"`
+	ReplayRatio            float64 `json:"replay_ratio"`
+
+	LoadP50   float64 `json:"load_p50_us,omitempty"`
+	GetsP50   float64 `json:"gets_p50_us,omitempty"` // ten point reads of the engine
+	LoadRatio float64 `json:"load_ratio,omitempty"`
+
+	FillEvents    int     `json:"fill_events,omitempty"`
+	FillFirstPerS float64 `json:"fill_first_per_s,omitempty"` // events/s of the first 100,000
+	FillLastPerS  float64 `json:"fill_last_per_s,omitempty"`  // and of the last
+	FillRatio     float64 `json:"fill_ratio,omitempty"`
+
+	DiskBytes   uint64 `json:"disk_bytes"`
+	MaxRSSBytes int64  `json:"max_rss_bytes"` // of this process, at its highest
+}
+
+// A Round is what each side did in its turn, in appends/s.
+type Round struct {
+	Ours  float64 `json:"ours"`
+	Limit float64 `json:"limit"`
+	Other float64 `json:"spread,omitempty"` // beside a hot stream
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.Appenders < 1, c.Batch < 1, c.Size < 1, c.Streams < 1, c.Rounds < 1, c.Duration <= 0, c.Fill < 0, c.Shards < 0:
+		return errors.New("appenders, batch, size, streams, rounds and duration are at least 1, fill and shards not negative")
+	case c.Batch*c.Size > eventlog.MaxCommit/2:
+		return fmt.Errorf("%d events of %d bytes are more than an append may hold", c.Batch, c.Size)
+	case c.Streams < c.Appenders && !c.Hot:
+		return fmt.Errorf("%d streams for %d appenders: each appender has streams of its own", c.Streams, c.Appenders)
+	}
+	return nil
+}
+
+// Run measures in a scratch directory, which it removes.
+func Run(ctx context.Context, c Config) (*Result, error) {
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	if c.Progress == nil {
+		c.Progress = func(string, int64, int64, string) {}
+	}
+	dir, err := os.MkdirTemp(c.Dir, "eventlog-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	r, err := run(ctx, c, dir)
+	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	return r, nil
+}
+
+// runner is one Run.
+type runner struct {
+	Config
+	dir      string
+	log      *eventlog.Log
+	store    *pebblelog.Log
+	bare     *barefile.File
+	payloads [][]byte
+	heads    []uint64 // version of each stream
+	result   *Result
+}
+
+func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
+	r := &runner{Config: c, dir: dir, payloads: payloads(c.Size), heads: make([]uint64, c.Streams),
+		result: &Result{Appenders: c.Appenders, Batch: c.Batch, Size: c.Size, Streams: c.Streams, Hot: c.Hot}}
+	if r.result.FileSystem, err = fileSystem(dir); err != nil {
+		return nil, err
+	}
+	if err := r.open(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.bare.Close(), r.log.Close()) }()
+	steps := []func(context.Context) error{r.fill, r.measure}
+	if c.Load {
+		steps = append(steps, r.load)
+	}
+	if c.Replay {
+		steps = append(steps, r.replay)
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	stats, err := r.store.Stats()
+	r.result.DiskBytes, r.result.MaxRSSBytes = stats.DiskBytes, maxRSS()
+	return r.result, err
+}
+
+func (r *runner) open(ctx context.Context) (err error) {
+	if r.bare, err = barefile.Open(filepath.Join(r.dir, "bare")); err != nil {
+		return err
+	}
+	if r.store, err = pebblelog.Open(filepath.Join(r.dir, "log"), nil); err != nil {
+		return errors.Join(err, r.bare.Close())
+	}
+	o := &eventlog.Options{Shards: r.Shards, Hooks: eventlog.Hooks{Conflict: r.countRerun}}
+	if r.log, err = eventlog.Open(ctx, r.store, o); err != nil {
+		return errors.Join(err, r.bare.Close(), r.store.Close())
+	}
+	r.result.Shards = r.log.Shards()
+	return nil
+}
