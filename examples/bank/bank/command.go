@@ -82,15 +82,13 @@ func move(tx *eventlog.Tx, from, to AccountID, amount int64, description string)
 	if from == to {
 		return fmt.Errorf("%s: %w", from, ErrSameAccount)
 	}
-	cash := Cash(from.Currency)
 	for _, side := range []struct {
 		id     AccountID
 		amount int64
 	}{{from, -amount}, {to, amount}} {
-		if side.id == cash {
-			if err := openOnFirstUse(tx, cash); err != nil {
-				return err
-			}
+		post := post
+		if side.id == Cash(from.Currency) {
+			post = postToBooks
 		}
 		if err := post(tx, side.id, Posted{Amount: side.amount, Description: description}); err != nil {
 			return err
@@ -105,19 +103,29 @@ func post(tx *eventlog.Tx, id AccountID, p Posted) error {
 	if err != nil {
 		return err
 	}
+	return a.post(tx, id, p)
+}
+
+// postToBooks is post for the books, whose accounts are opened on first use.
+func postToBooks(tx *eventlog.Tx, id AccountID, p Posted) error {
+	a, err := load(tx, id)
+	if err != nil {
+		return err
+	}
+	if a.State == "" {
+		a.Kind, a.State = Ledger, Opened
+		if err := tx.Append(id.Stream(), AccountOpened{Kind: a.Kind}); err != nil {
+			return err
+		}
+	}
+	return a.post(tx, id, p)
+}
+
+func (a *Account) post(tx *eventlog.Tx, id AccountID, p Posted) error {
 	if err := a.accept(p.Amount); err != nil {
 		return fmt.Errorf("%s: %w", id, err)
 	}
 	return tx.Append(id.Stream(), p)
-}
-
-// openOnFirstUse makes sure that an account of the books exists.
-func openOnFirstUse(tx *eventlog.Tx, id AccountID) error {
-	a, err := load(tx, id)
-	if err != nil || a.State != "" {
-		return err
-	}
-	return tx.Append(id.Stream(), AccountOpened{Kind: Ledger})
 }
 
 // load returns the account as the transaction sees it. That it stays so until

@@ -101,11 +101,8 @@ func Record(tx *eventlog.Tx, t *Transaction) (recorded bool, err error) {
 		return false, t.refused(0, eventlog.ErrIDReused)
 	}
 	for i, p := range t.Postings {
-		if err := openOnFirstUse(tx, p.Account); err != nil {
-			return false, t.refused(i, err)
-		}
 		e := Posted{Amount: p.Amount, Transaction: t.ID, Date: p.Date, Description: p.Description}
-		if err := post(tx, p.Account, e); err != nil {
+		if err := postToBooks(tx, p.Account, e); err != nil {
 			return false, t.refused(i, err)
 		}
 	}
