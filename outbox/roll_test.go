@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -36,7 +37,7 @@ func TestStepsOfOneTargetShareCommits(t *testing.T) {
 	l := eventlogtest.New(t)
 	var want []int
 	home := streamIn(l, "home", 2, true)
-	for i := range 1000 {
+	for i := range 300 {
 		want = append(want, i)
 		_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
 			if err := tx.Append(home, Added{i}); err != nil {
@@ -48,12 +49,14 @@ func TestStepsOfOneTargetShareCommits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	drain(t, runner(l, adding))
+	r := runner(l, adding)
+	r.Batch = 50
+	drain(t, r)
 	if diff := cmp.Diff(want, added(t, l, "hot/1")); diff != "" {
 		t.Errorf("order (-want +got):\n%s", diff)
 	}
-	if n := commits(t, l, "hot/1"); n > 1000/128+2 {
-		t.Errorf("%d commits for 1000 steps", n)
+	if n := commits(t, l, "hot/1"); n > 300/50+2 {
+		t.Errorf("%d commits for 300 steps", n)
 	}
 	if n := len(pending(t, l)); n != 0 {
 		t.Errorf("%d steps are pending", n)
@@ -236,11 +239,12 @@ func TestPoisonInFront(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
 	var steps []outbox.Step
-	for range 3000 { // more than is read ahead
+	for range 300 {
 		steps = append(steps, Fail{"a/1"})
 	}
 	enqueue(t, l, append(steps, Add{"a/1", 1}, Add{"b/1", 1})...)
 	r := runner(l, adding, failing(&outbox.Policy{Backoff: time.Hour, MaxBackoff: time.Hour}))
+	r.ReadAhead = 64
 	drain(t, r)
 	for _, s := range []string{"a/1", "b/1"} {
 		if got := added(t, l, s); !slices.Equal(got, []int{1}) {
@@ -263,16 +267,18 @@ func TestPoisonInFront(t *testing.T) {
 func TestUnknownType(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
-	for i := range 2000 {
+	for i := range 300 {
 		enqueue(t, l, named{"test.later", "a/1", i})
 	}
 	enqueue(t, l, Add{"a/1", 1})
-	drain(t, runner(l, adding))
+	r := runner(l, adding)
+	r.ReadAhead = 64
+	drain(t, r)
 	if got := added(t, l, "a/1"); !slices.Equal(got, []int{1}) {
 		t.Errorf("a/1: %v", got)
 	}
 	list := pending(t, l)
-	if len(list) != 2000 || list[0].Type != "test.later" || list[0].Attempts != 0 {
+	if len(list) != 300 || list[0].Type != "test.later" || list[0].Attempts != 0 {
 		t.Fatalf("%d pending", len(list))
 	}
 	n := 0
@@ -280,7 +286,7 @@ func TestUnknownType(t *testing.T) {
 		n++
 		return nil
 	}}))
-	if n != 2000 || len(pending(t, l)) != 0 {
+	if n != 300 || len(pending(t, l)) != 0 {
 		t.Errorf("%d ran, %d pending", n, len(pending(t, l)))
 	}
 }
@@ -301,7 +307,38 @@ func TestTooLarge(t *testing.T) {
 		}
 		return nil
 	}}
-	// The limit on keys is found only when the commit is put together.
+	var steps []outbox.Step
+	for i := range 5 {
+		steps = append(steps, named{"test.big", "a/1", i}, named{"test.huge", "b/1", i})
+	}
+	enqueue(t, l, steps...)
+	drain(t, runner(l, h, huge))
+	if n := commits(t, l, "a/1"); n != 3 {
+		t.Errorf("%d commits of a, want 3", n)
+	}
+	list := dead(t, l)
+	if len(list) != 5 {
+		t.Fatalf("%d dead letters", len(list))
+	}
+	for _, d := range list {
+		if d.Type != "test.huge" || d.Attempts != 1 || !strings.Contains(d.Err, "too large") {
+			t.Errorf("dead letter %+v", d)
+		}
+	}
+	if n := len(pending(t, l)); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+// TestTooManyKeys is about a limit that is found only when the commit is put
+// together: the batch is halved.
+func TestTooManyKeys(t *testing.T) {
+	t.Parallel()
+	l, err := eventlog.Open(t.Context(), memlog.Open(), nil) // checking it would take a second
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
 	wide := outbox.Handler{Type: "test.wide", Do: func(tx *eventlog.Tx, s outbox.Raw) error {
 		for i := range 32 {
 			var tags []string
@@ -314,32 +351,25 @@ func TestTooLarge(t *testing.T) {
 		}
 		return nil
 	}}
-	var steps []outbox.Step
-	for i := range 5 {
-		steps = append(steps, named{"test.big", "a/1", i}, named{"test.huge", "b/1", i})
-	}
-	for i := range 3 {
-		steps = append(steps, outbox.Raw{Type: "test.wide", Stream: "c/1", Data: fmt.Append(nil, i)})
-	}
-	enqueue(t, l, steps...)
-	drain(t, runner(l, h, huge, wide))
-	if n := commits(t, l, "a/1"); n != 3 {
-		t.Errorf("%d commits of a, want 3", n)
-	}
-	if n := commits(t, l, "c/1"); n != 2 {
-		t.Errorf("%d commits of c, want 2", n)
-	}
-	if n := len(added(t, l, "c/1")); n != 3*32 {
-		t.Errorf("%d events of c", n)
-	}
-	list := dead(t, l)
-	if len(list) != 5 {
-		t.Fatalf("%d dead letters", len(list))
-	}
-	for _, d := range list {
-		if d.Type != "test.huge" || d.Attempts != 1 || !strings.Contains(d.Err, "too large") {
-			t.Errorf("dead letter %+v", d)
+	enormous := outbox.Handler{Type: "test.enormous", Do: func(tx *eventlog.Tx, s outbox.Raw) error {
+		for i := range 3 {
+			if err := wide.Do(tx, outbox.Raw{Stream: s.Stream, Data: fmt.Append(nil, "e", i)}); err != nil {
+				return err
+			}
 		}
+		return nil
+	}}
+	var steps []outbox.Step
+	for i := range 3 {
+		steps = append(steps, outbox.Raw{Type: "test.wide", Stream: "a/1", Data: fmt.Append(nil, i)})
+	}
+	enqueue(t, l, append(steps, outbox.Raw{Type: "test.enormous", Stream: "a/1", Data: []byte("0")})...)
+	drain(t, runner(l, wide, enormous))
+	if n, m := commits(t, l, "a/1"), len(added(t, l, "a/1")); n != 2 || m != 3*32 {
+		t.Errorf("%d commits with %d events", n, m)
+	}
+	if list := dead(t, l); len(list) != 1 || list[0].Type != "test.enormous" {
+		t.Errorf("dead letters %+v", list)
 	}
 	if n := len(pending(t, l)); n != 0 {
 		t.Errorf("%d pending", n)
