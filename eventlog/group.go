@@ -21,6 +21,12 @@ type member struct {
 	time   int64
 	ticket uint64
 	done   chan error
+
+	room struct { // for one lane, in one allocation
+		parts  [1]*part
+		part   part
+		commit commit
+	}
 }
 
 var (

@@ -37,6 +37,19 @@ type Tx struct {
 
 	restore *restore
 	turn    *turn
+
+	room struct { // for the usual few, in one allocation
+		reads  [2]read
+		events [2]event
+		sizes  [2]shardSize
+		member member
+	}
+}
+
+func (l *Log) begin(ctx context.Context) *Tx {
+	tx := &Tx{log: l, ctx: ctx, id: newID(), now: l.clock.read()}
+	tx.reads, tx.events, tx.sizes = tx.room.reads[:0], tx.room.events[:0], tx.room.sizes[:0]
+	return tx
 }
 
 type shardSize struct{ shard, bytes int }
@@ -299,7 +312,8 @@ func contentHash(events []event) uint64 {
 // member returns what the transaction stands for in the lanes: nil when it
 // neither read nor wrote anything.
 func (tx *Tx) member(write bool) (*member, error) {
-	m := &member{reads: tx.reads, write: write && tx.writes(), done: make(chan error, 1)}
+	m := &tx.room.member
+	m.parts, m.reads, m.write = m.room.parts[:0], tx.reads, write && tx.writes()
 	if r := tx.restore; r != nil {
 		m.at = r.time
 	}
@@ -321,6 +335,7 @@ func (tx *Tx) member(write bool) (*member, error) {
 	if len(m.parts) == 0 {
 		return nil, nil
 	}
+	m.done = make(chan error, 1)
 	return m, tx.measure(m)
 }
 
@@ -336,7 +351,11 @@ func (m *member) stand(ln *lane) *part {
 			return p
 		}
 	}
-	p := &part{lane: ln}
+	p := &m.room.part
+	if len(m.parts) > 0 {
+		p = new(part)
+	}
+	p.lane = ln
 	m.parts = append(m.parts, p)
 	return p
 }
@@ -347,16 +366,18 @@ func (tx *Tx) addCommits(m *member) {
 	in := func(shard int) *commit {
 		p := m.stand(lanes[shard])
 		if p.commit == nil {
-			p.commit = &commit{id: tx.id, meta: tx.meta}
+			p.commit = &m.room.commit
+			if len(m.parts) > 1 {
+				p.commit = new(commit)
+			}
+			p.commit.id, p.commit.meta = tx.id, tx.meta
 		}
 		return p.commit
 	}
-	for i := range tx.events {
-		c := in(shardOf(tx.events[i].stream, n))
-		if c.events == nil {
-			c.events = make([]event, 0, len(tx.events)-i)
-		}
-		c.events = append(c.events, tx.events[i])
+	if len(tx.sizes) == 1 && len(tx.events) > 0 {
+		in(tx.sizes[0].shard).events = tx.events
+	} else {
+		tx.spreadEvents(in)
 	}
 	for _, o := range tx.onces {
 		c := in(shardOf(o.stream, n))
@@ -370,6 +391,16 @@ func (tx *Tx) addCommits(m *member) {
 		if u.op != driver.Check && len(m.parts) == 0 {
 			in(tableShard(tableOf(u.key), n)) // a commit to stand for the write
 		}
+	}
+}
+
+func (tx *Tx) spreadEvents(in func(shard int) *commit) {
+	for i := range tx.events {
+		c := in(shardOf(tx.events[i].stream, len(tx.log.lanes)))
+		if c.events == nil {
+			c.events = make([]event, 0, len(tx.events)-i)
+		}
+		c.events = append(c.events, tx.events[i])
 	}
 }
 

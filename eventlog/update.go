@@ -151,10 +151,6 @@ func (tx *Tx) expect(stream string, e Expect) error {
 	return nil
 }
 
-func (l *Log) begin(ctx context.Context) *Tx {
-	return &Tx{log: l, ctx: ctx, id: newID(), now: l.clock.read()}
-}
-
 // update runs fn until it is answered.
 func (l *Log) update(ctx context.Context, r *restore, fn func(*Tx) error) (Position, error) {
 	for attempt := range l.opts.Attempts {
