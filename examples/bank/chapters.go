@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	mathrand "math/rand/v2"
 	"strings"
 	"time"
@@ -88,23 +89,26 @@ func (d *demonstration) transfers(ctx context.Context) error {
 	return nil
 }
 
-// tell writes how the traffic goes, and lets things happen at a quarter, the
-// half and three quarters of it.
+// tell writes how the traffic goes, ten times, and lets things happen at a
+// quarter, the half and three quarters of it.
 func (d *demonstration) tell(ctx context.Context, t *traffic, news <-chan int64) error {
 	events := []struct {
-		at   int64
+		at   float64
 		text string
 		do   func(tx *eventlog.Tx) error
 	}{
-		{demoTransfers / 4, "mallory's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("mallory")) }},
-		{demoTransfers / 2, "bob's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("bob")) }},
-		{demoTransfers * 3 / 4, "bob's account goes on", func(tx *eventlog.Tx) error { return bank.Thaw(tx, customer("bob")) }},
+		{0.25, "mallory's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("mallory")) }},
+		{0.5, "bob's account is frozen", func(tx *eventlog.Tx) error { return bank.Freeze(tx, customer("bob")) }},
+		{0.75, "bob's account goes on", func(tx *eventlog.Tx) error { return bank.Thaw(tx, customer("bob")) }},
 	}
+	lines := 0.0
 	for n := range news {
-		if n%(demoTransfers/10) == 0 {
+		at := max(float64(n)/demoTransfers, float64(time.Since(t.begin))/float64(demoDuration))
+		if at*10 >= lines+1 {
+			lines = math.Floor(at * 10)
 			d.say("%s", t.tally())
 		}
-		if len(events) > 0 && n >= events[0].at {
+		if len(events) > 0 && at >= events[0].at {
 			if _, err := d.log.Update(ctx, events[0].do); err != nil {
 				return err
 			}

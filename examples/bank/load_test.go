@@ -119,7 +119,14 @@ func TestKilledLoad(t *testing.T) {
 // import of the whole file goes on, and the result is the same as at once.
 func TestKilledImport(t *testing.T) {
 	t.Parallel()
-	log, text := filepath.Join(t.TempDir(), "log"), read(t, "testdata/household-ledger.csv")
+	var books strings.Builder
+	books.WriteString(header)
+	for i := range 2000 {
+		fmt.Fprintf(&books, "t%d,2024-01-01,coffee,Expenses:%d,%d,EUR\nt%d,2024-01-01,coffee,Assets:%d,-%d,EUR\n", i, i%7, i, i, i%5, i)
+	}
+	dir, text := t.TempDir(), books.String()
+	log, once, file := filepath.Join(dir, "log"), filepath.Join(dir, "once"), filepath.Join(dir, "books.csv")
+	writeFile(t, file, text)
 	for range rounds() {
 		cmd, stderr := command(t, at(log, "import", "-")...)
 		stdin, err := cmd.StdinPipe()
@@ -140,8 +147,9 @@ func TestKilledImport(t *testing.T) {
 			t.Fatal("the import ended by itself")
 		}
 	}
-	must(t, at(log, "import", "testdata/household-ledger.csv")...)
-	if diff := cmp.Diff(read(t, "testdata/household-balances.csv"), must(t, at(log, "balances", "-o", "csv")...)); diff != "" {
+	must(t, at(log, "import", file)...)
+	must(t, at(once, "import", file)...)
+	if diff := cmp.Diff(must(t, at(once, "balances", "-o", "csv")...), must(t, at(log, "balances", "-o", "csv")...)); diff != "" {
 		t.Errorf("balances (-want +got)\n%s", diff)
 	}
 	must(t, at(log, "audit")...)

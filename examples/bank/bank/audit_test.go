@@ -25,7 +25,7 @@ func busy(t *testing.T) *eventlog.Log {
 	}
 	do(t, log, open(ada, 500), open(bob, 5), on(bank.Freeze, bank.AccountID{Name: "Assets:Cash", Currency: "EUR"}))
 	for i, to := range []string{"bob", "Assets:Cash", "nobody", "bob"} {
-		do(t, log, bank.Transfer{ID: fmt.Sprint("t", i), From: "ada", To: to, Currency: "EUR", Amount: int64(10 + 490*(i/3))}.Start)
+		do(t, log, bank.Transfer{ID: fmt.Sprint("t", i), From: "ada", To: to, Currency: "EUR", Amount: int64(10 + 4990*(i/3))}.Start)
 	}
 	return log
 }

@@ -1,13 +1,10 @@
 package bank_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -34,36 +31,6 @@ func readModel(t *testing.T, log *eventlog.Log, file string) *bank.ReadModel {
 		t.Fatal(err)
 	}
 	return m
-}
-
-func TestBalancesOfHousehold(t *testing.T) {
-	t.Parallel()
-	ledger, err := os.Open("../testdata/household-ledger.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ledger.Close()
-	want, err := os.ReadFile("../testdata/household-balances.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	log := eventlogtest.New(t)
-	if _, err := bank.Import(context.Background(), log, "household-ledger.csv", ledger, nil); err != nil {
-		t.Fatal(err)
-	}
-	m := readModel(t, log, filepath.Join(t.TempDir(), "readmodel.db"))
-	got := bytes.NewBufferString("account,currency,balance_cents\n")
-	for b, err := range m.Balances(context.Background()) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b.Cents != 0 {
-			fmt.Fprintf(got, "%s,%s,%s\n", b.Account, b.Currency, strconv.FormatInt(b.Cents, 10))
-		}
-	}
-	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
-	}
 }
 
 func TestStatement(t *testing.T) {
