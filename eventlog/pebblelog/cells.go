@@ -19,40 +19,29 @@ import (
 // before the first of them. (A snapshot for each batch, for all rows, would need
 // none of the bounds, and costs two locks of the engine's mutex for every sync.)
 type cellView struct {
-	mu      sync.RWMutex
-	hidden  []hiddenCells // oldest first
-	tickets int64
+	mu     sync.RWMutex
+	hidden []*pebble.Snapshot // before each batch that is not durable, oldest first
 }
 
-// hiddenCells is the state before a batch that is not durable yet.
-type hiddenCells struct {
-	ticket   int64
-	snapshot *pebble.Snapshot
-}
-
-// hide keeps readers at the present state until show is called with the ticket.
-// After a failed sync there is no show: the batch stays hidden.
-func (v *cellView) hide(db *pebble.DB) (ticket int64) {
+// hide keeps readers at the present state until as many calls of show as there
+// were of hide. After a failed sync there is no show: the batch stays hidden.
+func (v *cellView) hide(db *pebble.DB) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.tickets++
-	v.hidden = append(v.hidden, hiddenCells{v.tickets, db.NewSnapshot()})
-	return v.tickets
+	v.hidden = append(v.hidden, db.NewSnapshot())
 }
 
-// show ends hide. What was hidden before is durable then too.
-func (v *cellView) show(ticket int64) {
+// show shows the oldest batch that is hidden.
+func (v *cellView) show() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for len(v.hidden) > 0 && v.hidden[0].ticket <= ticket {
-		v.hidden[0].snapshot.Close()
-		v.hidden = append(v.hidden[:0], v.hidden[1:]...)
-	}
+	v.hidden[0].Close()
+	v.hidden = append(v.hidden[:0], v.hidden[1:]...)
 }
 
 func (v *cellView) close() (err error) {
-	for _, h := range v.hidden {
-		err = errors.Join(err, h.snapshot.Close())
+	for _, s := range v.hidden {
+		err = errors.Join(err, s.Close())
 	}
 	return err
 }
@@ -63,7 +52,7 @@ func (v *cellView) iter(db *pebble.DB, o *pebble.IterOptions) (*pebble.Iterator,
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	if len(v.hidden) > 0 {
-		return v.hidden[0].snapshot.NewIter(o)
+		return v.hidden[0].NewIter(o)
 	}
 	return db.NewIter(o)
 }

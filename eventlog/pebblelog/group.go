@@ -16,7 +16,6 @@ type group struct {
 	members []*request
 	staged  []*request // those whose conditions hold and which write
 	heads   []staged   // how far they move the shards
-	cells   int64      // ticket of the view before it, 0 when it writes no cell
 
 	versions map[string]uint64 // of the cells it writes
 	batch    *pebble.Batch     // nil: nothing to write
@@ -151,8 +150,8 @@ func (g *group) commit(l *Log) {
 			g.batch = nil
 		}
 	}()
-	if len(g.versions) > 0 {
-		g.cells = l.cells.hide(l.db)
+	if g.cells() {
+		l.cells.hide(l.db)
 	}
 	var err error
 	if l.opts.noSync {
@@ -166,18 +165,18 @@ func (g *group) commit(l *Log) {
 }
 
 // finish waits until the group is durable, or has failed, shows readers what it
-// changed, and completes the answers. A refusal rests on the groups before, so a
-// group that writes nothing waits for them.
+// changed, and completes the answers. Groups finish in order: what readers see of
+// one they see of those before it, and a refusal rests on what went before too.
 func (g *group) finish(l *Log) {
 	if err := g.sync(l); err != nil {
 		l.commits.lose(g.staged)
 		l.commits.refuse(g.members, err)
 	} else {
 		for _, h := range g.heads {
-			h.shard.publish(h.to)
+			h.shard.durable.Store(uint64(h.to))
 		}
-		if g.cells > 0 {
-			l.cells.show(g.cells)
+		if g.cells() {
+			l.cells.show()
 		}
 		l.watchers.moved(g.heads)
 	}
@@ -186,16 +185,19 @@ func (g *group) finish(l *Log) {
 }
 
 func (g *group) sync(l *Log) error {
-	switch {
-	case g.batch == nil && g.before != nil:
-		g.before.done.Wait()
-	case g.batch != nil && !l.opts.noSync:
+	if g.batch != nil && !l.opts.noSync {
 		if err := g.batch.SyncWait(); err != nil {
 			l.failure.set(fatalError{err})
 		}
 	}
+	if g.before != nil {
+		g.before.done.Wait()
+	}
 	return l.failure.get()
 }
+
+// cells reports whether the group writes a cell.
+func (g *group) cells() bool { return len(g.versions) > 0 }
 
 // release gives the memory of the batches back to the engine.
 func (g *group) release() {

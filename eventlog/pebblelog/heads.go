@@ -16,17 +16,6 @@ type shard struct {
 	next    driver.Revision // the last revision staged; the committer's own
 }
 
-// publish shows readers the revisions up to rev. Groups may end out of turn: a
-// later one that is durable has made the earlier one durable too.
-func (s *shard) publish(rev driver.Revision) {
-	for {
-		old := s.durable.Load()
-		if old >= uint64(rev) || s.durable.CompareAndSwap(old, uint64(rev)) {
-			return
-		}
-	}
-}
-
 // heads is the table of shards that have commits. Readers look up without a
 // lock; only the committer adds.
 type heads struct {

@@ -94,19 +94,14 @@ func (h *history) learn(n int, err error) {
 	}
 }
 
-// run writes from n goroutines until stop is closed or a Write fails for another
-// reason than a lost race.
-func (h *history) run(l driver.Log, n int, stop <-chan struct{}) {
+// run writes from n goroutines while more says so, each until a Write fails for
+// another reason than a lost race.
+func (h *history) run(l driver.Log, n int, more func() bool) {
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(uint64(i), 1))
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for more() {
 				n, w := h.plan(rng)
 				err := l.Write(context.Background(), w)
 				h.learn(n, err)

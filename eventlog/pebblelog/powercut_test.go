@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -51,8 +52,9 @@ func cutPower(o *Options, seed uint64, n int) error {
 	if err != nil {
 		return err
 	}
-	h, stop, ended := newHistory(), make(chan struct{}), make(chan struct{})
-	go func() { defer close(ended); h.run(l, 64, stop) }()
+	h, ended := newHistory(), make(chan struct{})
+	var stop atomic.Bool
+	go func() { defer close(ended); h.run(l, 64, func() bool { return !stop.Load() }) }()
 	pictures := make([]picture, n)
 	for i := range pictures {
 		for target := h.count() + rng.IntN(200); h.count() < target; {
@@ -61,7 +63,7 @@ func cutPower(o *Options, seed uint64, n int) error {
 		pictures[i].past = h.now() // before the cut: what is acknowledged later may be there or not
 		pictures[i].disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(3) * 50, RNG: rng})
 	}
-	close(stop)
+	stop.Store(true)
 	<-ended
 	errs := []error{l.Close()}
 	for i, p := range pictures {

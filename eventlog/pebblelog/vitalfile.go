@@ -47,6 +47,16 @@ func (f *vitalFile) SyncTo(n int64) (full bool, err error) {
 	return full, nil
 }
 
+// Stat tells the engine how long a log is that it uses again.
+func (f *vitalFile) Stat() (vfs.FileInfo, error) {
+	info, err := f.File.Stat()
+	if err != nil {
+		f.check("stat", err)
+		return nullFile{}.Stat()
+	}
+	return info, nil
+}
+
 func (f *vitalFile) Close() error {
 	f.check("close", f.File.Close())
 	return nil
@@ -121,4 +131,4 @@ func (nullFile) SyncTo(int64) (bool, error)             { return true, nil }
 func (nullFile) SyncData() error                        { return nil }
 func (nullFile) Prefetch(int64, int64) error            { return nil }
 func (nullFile) Fd() uintptr                            { return vfs.InvalidFd }
-func (nullFile) Stat() (vfs.FileInfo, error)            { return nil, io.ErrUnexpectedEOF }
+func (nullFile) Stat() (vfs.FileInfo, error)            { return vfs.NewMemFile(nil).Stat() }

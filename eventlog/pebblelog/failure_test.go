@@ -1,0 +1,162 @@
+package pebblelog
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A fault fails operations that write in the log's directory.
+type fault struct {
+	err   error
+	match func(errorfs.Op) bool
+	at    int64 // the n-th matching operation fails,
+	on    bool  // and all after it
+
+	armed atomic.Bool
+	seen  atomic.Int64
+	hits  atomic.Int64
+}
+
+var errDisk = errors.New("injected")
+
+func (f *fault) String() string { return fmt.Sprintf("operation %d, all after it: %v", f.at, f.on) }
+
+func (f *fault) MaybeError(op errorfs.Op) error {
+	if !f.armed.Load() || op.Kind.ReadOrWrite() != errorfs.OpIsWrite || (f.match != nil && !f.match(op)) {
+		return nil
+	}
+	if n := f.seen.Add(1); n == f.at || (f.on && n > f.at) {
+		f.hits.Add(1)
+		return fmt.Errorf("%w at %s", f.err, op.Path)
+	}
+	return nil
+}
+
+// TestEveryFailedOperation fails the first, second, third … write of any kind,
+// once or for ever, under eight writers. Every Write is answered, Close returns,
+// reads go on meanwhile, and what was acknowledged is there: at once, after a new
+// Open, and after a power cut.
+func TestEveryFailedOperation(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	failed := 0
+	for i := range rounds(25) {
+		f := &fault{err: errDisk, at: 1 + rng.Int64N(int64(10+20*i)), on: i%2 == 0}
+		synctest.Test(t, func(t *testing.T) {
+			if survives(t, f) {
+				failed++
+			}
+		})
+	}
+	if failed == 0 {
+		t.Error("no directory failed: this test tests nothing")
+	}
+}
+
+// survives runs writers into a fault and reports whether the directory failed.
+func survives(t *testing.T, f *fault) bool {
+	disk := vfs.NewCrashableMem()
+	o := &Options{FS: errorfs.Wrap(disk, f), MemTableSize: 256 << 10, CacheSize: 1 << 20}
+	l, err := Open("log", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.armed.Store(true)
+	h := newHistory()
+	h.run(l, 8, func() bool { return h.count() < 1000 })
+	past := h.now()
+	broken := l.failure.failed()
+	if err := verify(l, past); err != nil {
+		t.Errorf("%v: before Close: %v", f, err)
+	}
+	if broken {
+		refusesWrites(t, l, past)
+	}
+	cut := picture{past, disk.CrashClone(vfs.CrashCloneCfg{})}
+	if err := cut.verify(Options{}); err != nil {
+		t.Errorf("%v: after a power cut: %v", f, err)
+	}
+	_ = l.Close() // may say what failed
+	f.armed.Store(false)
+	again := picture{past, disk}
+	if err := again.verify(Options{}); err != nil {
+		t.Errorf("%v: after a new Open: %v", f, err)
+	}
+	return broken
+}
+
+// refusesWrites checks the answers of a directory that has failed: unknown for
+// what was under way, and nothing written for everything else.
+func refusesWrites(t *testing.T, l *Log, past map[int]attempt) {
+	t.Helper()
+	var failed *FailedError
+	err := l.Write(t.Context(), driver.Write{ID: [16]byte{15: 1}, Batches: []driver.Batch{commit(0, 1, "more")}})
+	if !errors.As(err, &failed) || errors.Is(err, driver.ErrUnknown) || !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("a write after the failure: %v, expected a *FailedError that wraps ErrClosed", err)
+	}
+	for n, a := range past {
+		if a.done && errors.Is(a.answer, driver.ErrUnknown) {
+			if err := l.Write(t.Context(), a.write); !errors.Is(err, driver.ErrUnknown) {
+				t.Errorf("attempt %d was unknown, repeated it is %v", n, err)
+			}
+		}
+	}
+}
+
+// TestFailureOfEachFile fails one kind of operation for ever and looks at what
+// becomes of the directory.
+func TestFailureOfEachFile(t *testing.T) {
+	t.Parallel()
+	on := func(suffix string, kinds ...errorfs.OpKind) func(errorfs.Op) bool {
+		return func(op errorfs.Op) bool {
+			for _, k := range kinds {
+				if op.Kind == k && strings.Contains(op.Path, suffix) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		match func(errorfs.Op) bool
+		fails bool // the directory fails; otherwise writes go on or resume
+	}{
+		{"log sync", on(".log", errorfs.OpFileSync, errorfs.OpFileSyncData), true},
+		{"log write", on(".log", errorfs.OpFileWrite), true},
+		{"log prepare", on(".log", errorfs.OpFileWriteAt), true},
+		{"log create", on(".log", errorfs.OpCreate, errorfs.OpReuseForWrite), true},
+		{"manifest write", on("MANIFEST", errorfs.OpFileWrite), true},
+		{"manifest sync", on("MANIFEST", errorfs.OpFileSync, errorfs.OpFileSyncData), true},
+		{"table create", on(".sst", errorfs.OpCreate), false},
+		{"table write", on(".sst", errorfs.OpFileWrite), false},
+		{"table sync", on(".sst", errorfs.OpFileSync, errorfs.OpFileSyncData), false},
+		{"remove", on("", errorfs.OpRemove), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := &fault{err: syscall.ENOSPC, match: c.match, at: 1, on: true}
+				if got := survives(t, f); got != c.fails {
+					t.Errorf("the directory failed: %v, expected %v", got, c.fails)
+				}
+				if f.hits.Load() == 0 {
+					t.Error("nothing was injected: this test tests nothing")
+				}
+			})
+		})
+	}
+}
