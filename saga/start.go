@@ -10,6 +10,9 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 )
 
+// ErrID: an instance needs an id.
+var ErrID = errors.New("no id")
+
 // Start starts an instance with the transaction: when tx commits, the instance
 // exists and will be brought to its end. Starting it again with the same input
 // does nothing, with other input it is refused with eventlog.ErrIDReused.
@@ -25,7 +28,7 @@ func (s *Saga[S]) start(tx *eventlog.Tx, id string, in S) error {
 		return err
 	}
 	if id == "" {
-		return errors.New("an instance needs an id")
+		return ErrID
 	}
 	data, err := json.Marshal(in)
 	if err != nil {
