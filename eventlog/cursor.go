@@ -83,7 +83,7 @@ func (c *cursor) fetch(ctx context.Context) error {
 	if c.left.Backward && !c.early {
 		c.fetchEarly()
 	}
-	if len(c.page) == 0 && !c.done {
+	for len(c.page) == 0 && !c.done {
 		if err := c.fetchPage(ctx); err != nil {
 			return err
 		}
@@ -130,18 +130,21 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 			return err
 		}
 		n++
-		if c.sight != nil && raw.Revision > c.sight.tail {
-			if !c.left.Backward {
-				c.done = true
-				return nil
-			}
-			continue
+		newer := c.sight != nil && raw.Revision > c.sight.tail
+		if newer && !c.left.Backward {
+			c.done = true
+			return nil
 		}
 		decoded, err := decodeCommit(c.shard, raw.Revision, raw.Data)
 		if err != nil {
 			return err
 		}
-		c.page = append(c.page, placed{decoded, c.shard, raw.Revision})
+		at := placed{decoded, c.shard, raw.Revision}
+		if newer {
+			c.left.To = at.pos(c.key)
+			continue
+		}
+		c.page = append(c.page, at)
 		if bytes += len(raw.Data); bytes > pageBytes {
 			n = r.Limit
 			break

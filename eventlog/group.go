@@ -233,7 +233,7 @@ func collect(lanes []*lane) (members []*member, taken []int, wider *lane) {
 	blocked := make([]bool, len(lanes))
 	for size := 0; len(members) < groupMembers && size < groupBytes; {
 		m := earliest(lanes, taken, blocked)
-		if m == nil {
+		if m == nil || len(members) > 0 && size+m.size > driver.MaxWrite {
 			break
 		}
 		free := true

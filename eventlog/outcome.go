@@ -148,7 +148,7 @@ func (l *Log) publish(g *group) {
 }
 
 func (l *Log) observeGroup(g *group, d time.Duration) {
-	if l.opts.Hooks.Group == nil {
+	if l.opts.Hooks.Group == nil || g.commits == 0 { // who only checks leaves nothing
 		return
 	}
 	shards := 0

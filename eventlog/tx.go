@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -225,7 +226,9 @@ type savepoint struct {
 }
 
 func (tx *Tx) mark() savepoint {
-	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), tx.meta,
+	meta := tx.meta
+	meta.Extra = maps.Clone(meta.Extra)
+	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), meta,
 		append([]shardSize(nil), tx.sizes...), append([]cellUse(nil), tx.cells...)}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -234,7 +235,10 @@ func (tx *Tx) verify() (bool, error) {
 	}
 	single := len(tx.cells) == 0
 	for i := range tx.reads {
-		single = single && tx.reads[i].lane == tx.reads[0].lane
+		// Rows are not read as of a revision, so that there are none is no state
+		// of the shard yet.
+		rows := strings.HasPrefix(tx.reads[i].key, tableKey(""))
+		single = single && tx.reads[i].lane == tx.reads[0].lane && !rows
 	}
 	if single {
 		return true, nil
