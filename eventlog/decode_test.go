@@ -1,0 +1,150 @@
+package eventlog
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+)
+
+// sealed is a commit with this body and the right header.
+func sealed(body []byte) []byte {
+	data := append([]byte{commitFormat, 0, 0, 0, 0}, body...)
+	binary.LittleEndian.PutUint32(data[1:], checksum(goldenShard, goldenRevision, body))
+	return data
+}
+
+// FuzzDecodeCommit: whatever stands behind a valid checksum, decoding does not
+// panic, and what it accepts is written and read back the same.
+func FuzzDecodeCommit(f *testing.F) {
+	for _, c := range goldenCommits() {
+		f.Add(c.encode(goldenShard, goldenRevision)[headerSize:])
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if _, err := decodeCommit(goldenShard, goldenRevision, body); err == nil {
+			t.Fatal("accepted without a checksum")
+		}
+		c, err := decodeCommit(goldenShard, goldenRevision, sealed(body))
+		if err != nil {
+			named(t, "refusal", err)
+			return
+		}
+		c.keys(goldenRevision, Index{Types: true, Correlations: true})
+		again := c.encode(goldenShard, goldenRevision)
+		back, err := decodeCommit(goldenShard, goldenRevision, again)
+		if err != nil {
+			t.Fatalf("written again: %v", err)
+		}
+		if third := back.encode(goldenShard, goldenRevision); !bytes.Equal(again, third) {
+			t.Fatalf("written a third time it differs:\n%x\n%x", again, third)
+		}
+	})
+}
+
+// TestDecodeEncodeIdentity: what is read is what was written, for any commit.
+func TestDecodeEncodeIdentity(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		c := drawCommit(t)
+		data := c.encode(goldenShard, goldenRevision)
+		if c.size() < len(data) {
+			t.Fatalf("size says %d, the commit has %d bytes", c.size(), len(data))
+		}
+		back, err := decodeCommit(goldenShard, goldenRevision, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c, back, sameCommit); diff != "" {
+			t.Fatalf("read back (-written +read):\n%s", diff)
+		}
+	})
+}
+
+// drawCommit draws a commit as a transaction may make it.
+func drawCommit(t *rapid.T) *commit {
+	text := rapid.StringN(0, 20, 300)
+	id := func(label string) (id ID) {
+		if rapid.Bool().Draw(t, label+"?") {
+			copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, label))
+		}
+		return id
+	}
+	c := &commit{id: id("id"), time: rapid.Int64().Draw(t, "time"), meta: Meta{
+		Correlation: id("correlation"), Causation: id("causation"), Actor: text.Draw(t, "actor"),
+		Traceparent: text.Draw(t, "trace"), Extra: rapid.MapOfN(text, text, 0, 3).Draw(t, "extra"),
+	}}
+	names := rapid.SliceOfNDistinct(text, 1, 20, rapid.ID[string]).Draw(t, "streams")
+	heads := make(map[string]uint64)
+	for index := range rapid.IntRange(0, 12).Draw(t, "events") {
+		name := rapid.SampledFrom(names).Draw(t, "stream")
+		if _, ok := heads[name]; !ok {
+			heads[name] = rapid.Uint64Max(1<<60).Draw(t, "head")
+		}
+		heads[name]++
+		c.events = append(c.events, event{stream: name, version: heads[name], index: index, typ: text.Draw(t, "type"),
+			codec: text.Draw(t, "codec"), tags: rapid.SliceOfN(text, 0, 4).Draw(t, "tags"),
+			data: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "data")})
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "onces") {
+		c.onces = append(c.onces, once{text.Draw(t, "stream"), text.Draw(t, "id"), rapid.Uint64().Draw(t, "hash")})
+	}
+	c.tables = rapid.SliceOfN(text, 0, 3).Draw(t, "tables")
+	return c
+}
+
+// TestHostileCountsAllocateLittle: a count that lies makes the decoder allocate
+// no more than a multiple of what is there. Not parallel: it measures.
+func TestHostileCountsAllocateLittle(t *testing.T) {
+	const times = 64
+	huge := binary.AppendUvarint(nil, 1<<40)
+	for name, c := range goldenCommits() {
+		body := c.encode(goldenShard, goldenRevision)[headerSize:]
+		for i := range body {
+			data := sealed(append(append(bytes.Clone(body[:i]), huge...), make([]byte, 1000)...))
+			if got := allocated(func() { _, _ = decodeCommit(goldenShard, goldenRevision, data) }); got > uint64(times*len(data)) {
+				t.Fatalf("%s, a count at byte %d: %d bytes allocated for %d bytes", name, i, got, len(data))
+			}
+		}
+	}
+}
+
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// TestManyStreams: past sixteen streams a commit finds them by a map.
+func TestManyStreams(t *testing.T) {
+	t.Parallel()
+	c := &commit{id: testID(1), time: 1}
+	for i := range 200 {
+		name := fmt.Sprintf("s/%d", i%50)
+		c.events = append(c.events, event{stream: name, version: uint64(1 + i/50), index: i, typ: "t", tags: []string{name}})
+	}
+	spans := c.streams()
+	if len(spans) != 50 {
+		t.Fatalf("%d streams, expected 50", len(spans))
+	}
+	for i, s := range spans {
+		if s.name != fmt.Sprintf("s/%d", i) || s.first != 1 || s.last != 4 {
+			t.Errorf("stream %d: %+v", i, s)
+		}
+	}
+	if keys := c.keys(9, Index{}); len(keys) != 100 {
+		t.Errorf("%d keys, expected each stream and each tag once", len(keys))
+	}
+	back, err := decodeCommit(goldenShard, goldenRevision, c.encode(goldenShard, goldenRevision))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, back, sameCommit); diff != "" {
+		t.Errorf("read back (-written +read):\n%s", diff)
+	}
+}

@@ -1,0 +1,167 @@
+package eventlog_test
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/rollforward/rollforward/eventlog"
+)
+
+// everything writes in all ways, under a name.
+func everything(tx *eventlog.Tx, name string) error {
+	if _, err := tx.Once("s", name); err != nil {
+		return err
+	}
+	if err := tx.Append("s", entries(name, name)...); err != nil {
+		return err
+	}
+	if tx.Meta().Extra == nil {
+		tx.Meta().Extra = make(map[string]string)
+	}
+	tx.Meta().Actor += name
+	tx.Meta().Extra[name] = "x"
+	if err := notes.Put(tx, "last", name); err != nil {
+		return err
+	}
+	if err := notes.Delete(tx, "gone after "+name); err != nil {
+		return err
+	}
+	return notes.Put(tx, name, "x")
+}
+
+// TestSavepoint: what a failed savepoint wrote is gone, of all kinds, and what
+// came before and after it stays.
+func TestSavepoint(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fn   func(tx *eventlog.Tx) error
+		kept string // the names that stay, as the stream has them
+		rows string
+		gone []string // ids that were not recorded
+	}{
+		"success": {func(tx *eventlog.Tx) error {
+			return tx.Savepoint(func() error { return everything(tx, "in") })
+		}, "a a in in z z", "a= gone after out= in= last=z z=", []string{"out"}},
+		"error": {func(tx *eventlog.Tx) error {
+			err := tx.Savepoint(func() error { return join(everything(tx, "in"), errNo) })
+			if err != errNo {
+				return err
+			}
+			return nil
+		}, "a a z z", "a= gone after in= gone after out= last=z z=", []string{"in", "out"}},
+		"panic": {func(tx *eventlog.Tx) (err error) {
+			defer func() { recover() }()
+			return tx.Savepoint(func() error { _ = everything(tx, "in"); panic("!") })
+		}, "a a z z", "a= gone after in= gone after out= last=z z=", []string{"in", "out"}},
+		"inner error": {func(tx *eventlog.Tx) error {
+			return tx.Savepoint(func() error {
+				_ = tx.Savepoint(func() error { return join(everything(tx, "in"), errNo) })
+				return everything(tx, "out")
+			})
+		}, "a a out out z z", "a= gone after in= last=z out= z=", []string{"in"}},
+		"outer error": {func(tx *eventlog.Tx) error {
+			_ = tx.Savepoint(func() error {
+				return join(everything(tx, "out"), tx.Savepoint(func() error { return everything(tx, "in") }), errNo)
+			})
+			return nil
+		}, "a a z z", "a= gone after in= gone after out= last=z z=", []string{"in", "out"}},
+		"again after an error": {func(tx *eventlog.Tx) error {
+			for _, err := range []error{errNo, errNo, nil} {
+				if got := tx.Savepoint(func() error { return join(everything(tx, "in"), err) }); got != err {
+					return got
+				}
+			}
+			return nil
+		}, "a a in in z z", "a= gone after out= in= last=z z=", []string{"out"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := fresh(t)
+			update(t, l, func(tx *eventlog.Tx) error {
+				return join(notes.Put(tx, "gone after in", ""), notes.Put(tx, "gone after out", ""), notes.Put(tx, "last", ""))
+			})
+			update(t, l, func(tx *eventlog.Tx) error {
+				return join(everything(tx, "a"), c.fn(tx), everything(tx, "z"))
+			})
+			want(t, l, "s", c.kept)
+			checkSavepointMeta(t, l, c.kept)
+			rows := ""
+			is(t, l.View(t.Context(), func(tx *eventlog.Tx) error {
+				for _, row := range collect(t, notes.All(tx, "")) {
+					if rows += row.Key + "="; row.Key == "last" {
+						rows += row.Value
+					}
+					rows += " "
+				}
+				return nil
+			}), nil)
+			if rows != c.rows+" " {
+				t.Errorf("rows %q, expected %q", rows, c.rows)
+			}
+			update(t, l, func(tx *eventlog.Tx) error {
+				for _, id := range c.gone {
+					if done, err := tx.Once("s", id); done || err != nil {
+						t.Errorf("id %q is recorded: %t, %v", id, done, err)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// join returns the first error.
+func join(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSavepointMeta: the metadata names those whose events are there.
+func checkSavepointMeta(t *testing.T, l *eventlog.Log, kept string) {
+	t.Helper()
+	var actor string
+	extra := make(map[string]string)
+	var meta eventlog.Meta
+	for i, r := range collect(t, l.Read(t.Context(), eventlog.Query{Stream: "s"})) {
+		if meta = r.Meta; i%2 == 0 {
+			actor += text(t, r)
+			extra[text(t, r)] = "x"
+		}
+	}
+	if meta.Actor != actor || !maps.Equal(meta.Extra, extra) {
+		t.Errorf("events %q have actor %q and extra %v, expected %q and %v", kept, meta.Actor, meta.Extra, actor, extra)
+	}
+}
+
+// TestSavepointReads: what a failed savepoint read stays a condition.
+func TestSavepointReads(t *testing.T) {
+	t.Parallel()
+	for name, read := range map[string]func(tx *eventlog.Tx) error{
+		"stream": func(tx *eventlog.Tx) error { _, err := diaries.Load(tx, "read"); return err },
+		"row":    func(tx *eventlog.Tx) error { _, _, err := notes.Get(tx, "read"); return err },
+		"put":    func(tx *eventlog.Tx) error { return notes.Put(tx, "read", "mine") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := fresh(t)
+			runs := 0
+			update(t, l, func(tx *eventlog.Tx) error {
+				_ = tx.Savepoint(func() error { return join(read(tx), errNo) })
+				if runs++; runs == 1 {
+					update(t, l, func(tx *eventlog.Tx) error {
+						return join(tx.Append("read", entry{"x"}), notes.Put(tx, "read", "x"))
+					})
+				}
+				return tx.Append("s", entry{"x"})
+			})
+			if runs != 2 {
+				t.Errorf("the function ran %d times, expected 2: what it read changed", runs)
+			}
+			want(t, l, "s", "x")
+		})
+	}
+}
