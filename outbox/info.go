@@ -21,7 +21,7 @@ type Info struct {
 	Shard    int         // of that commit
 	Version  uint64      // in the shard's $steps stream
 	Attempts int         // that failed
-	Err      string      // of the last attempt
+	Err      string      // of the last attempt, or why the step cannot be read
 	First    time.Time   // attempt
 	Due      time.Time   // not dead: the next attempt is not before
 	Dead     bool        // failed for good
@@ -101,30 +101,31 @@ func describeDead(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (Inf
 	}
 	i := Info{}
 	for step, err := range readSteps(ctx, l, d.Shard, []uint64{d.Version}) {
-		if err == nil {
-			i, err = infoOf(&step)
-		}
 		if err != nil {
 			return i, err
 		}
+		i = infoOf(&step)
 	}
 	i.Dead, i.Attempts, i.Err, i.First = true, d.Attempts, d.Error, d.First
 	return i, nil
 }
 
-func infoOf(r *eventlog.Record) (Info, error) {
+// infoOf describes a step. Of one that cannot be read Err says why.
+func infoOf(r *eventlog.Record) Info {
 	it, err := newItem(r)
+	i := Info{ID: it.id, Type: it.typ, Target: it.target, Time: it.time, Shard: it.shard, Version: it.version}
 	if err != nil {
-		return Info{}, err
+		i.Err = text(err)
+		return i
 	}
-	return Info{ID: it.id, Type: it.typ, Target: it.target, Data: it.step.Data, Chain: it.step.Chain,
-		Time: it.time, Shard: it.shard, Version: it.version}, nil
+	i.Data, i.Chain = it.step.Data, it.step.Chain
+	return i
 }
 
 // describe adds to a step what is written under its tag.
 func describe(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (i Info, over bool, err error) {
-	if i, err = infoOf(r); err != nil {
-		return i, false, err
+	if i = infoOf(r); i.Err != "" {
+		return i, false, nil
 	}
 	var so life
 	q := eventlog.Query{Tag: stepTag(i.ID), Shards: []int{l.ShardOf(i.Target)}}

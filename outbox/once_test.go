@@ -39,6 +39,9 @@ func TestEveryStepIsRolledForwardOnce(t *testing.T) {
 	}
 }
 
+// few shards are enough to have all kinds of commits, and cost less.
+var few = &eventlog.Options{Shards: 4}
+
 // A storm is one run of the test.
 type storm struct {
 	*testing.T
@@ -59,7 +62,7 @@ func (s *storm) run() {
 		}
 		processes.Wait()
 	}
-	l := open(s.T, s.store)
+	l := openWith(s.T, s.store, few)
 	drain(s.T, s.runner(l))
 	if list := pending(s.T, l); len(list) != 0 {
 		s.Errorf("seed %d: %d pending: %+v", s.seed, len(list), list[0])
@@ -82,7 +85,7 @@ func (s *storm) process(r *rand.Rand) {
 	faulty := drivertest.NewFaulty(s.store.Open(), drivertest.Chaos(r.Uint64(), drivertest.Even))
 	var l *eventlog.Log
 	for l == nil {
-		l, _ = eventlog.Open(context.Background(), faulty, nil)
+		l, _ = eventlog.Open(context.Background(), faulty, few)
 	}
 	life := time.Duration(r.Int64N(int64(300 * time.Millisecond)))
 	ctx, crash := context.WithCancel(context.Background())

@@ -21,9 +21,11 @@ import (
 )
 
 // open returns a log of a process of its own on a store.
-func open(t testing.TB, s *memlog.Store) *eventlog.Log {
+func open(t testing.TB, s *memlog.Store) *eventlog.Log { return openWith(t, s, nil) }
+
+func openWith(t testing.TB, s *memlog.Store, o *eventlog.Options) *eventlog.Log {
 	t.Helper()
-	l, err := eventlog.Open(context.Background(), s.Open(), nil)
+	l, err := eventlog.Open(context.Background(), s.Open(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
