@@ -57,7 +57,7 @@ func rounds() int {
 	if os.Getenv("ROLLFORWARD_SOAK") != "" {
 		return 100
 	}
-	return 4
+	return 3
 }
 
 // command is this binary as the command bank.
