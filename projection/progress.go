@@ -2,6 +2,7 @@ package projection
 
 import (
 	"maps"
+	"slices"
 	"sync"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -13,6 +14,7 @@ import (
 type progress struct {
 	mu       sync.Mutex
 	at       eventlog.Position
+	asked    []bool            // by shard: the sink has said where it is
 	err      error             // why it stopped
 	troubles map[int]error     // by shard, or allShards: what is being retried
 	skipped  map[string]uint64 // events without a handler, by type, since the start
@@ -22,8 +24,8 @@ type progress struct {
 
 const allShards = -1
 
-func newProgress() *progress {
-	return &progress{troubles: make(map[int]error), skipped: make(map[string]uint64),
+func newProgress(shards int) *progress {
+	return &progress{asked: make([]bool, shards), troubles: make(map[int]error), skipped: make(map[string]uint64),
 		moved: make(chan struct{}), kicked: make(chan struct{})}
 }
 
@@ -32,8 +34,8 @@ func newProgress() *progress {
 func (p *progress) set(kicked <-chan struct{}, shard int, rev driver.Revision) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if kicked == p.kicked && p.at.Revision(shard) != rev {
-		p.at = p.at.With(shard, rev)
+	if kicked == p.kicked && (!p.asked[shard] || p.at.Revision(shard) != rev) {
+		p.asked[shard], p.at = true, p.at.With(shard, rev)
 		p.wake()
 	}
 }
@@ -83,10 +85,12 @@ func (p *progress) wake() {
 	p.moved = make(chan struct{})
 }
 
-func (p *progress) get() (at eventlog.Position, moved <-chan struct{}, stopped error) {
+// covers reports whether everything up to q took effect; moved tells when to ask
+// again. err is why it never will.
+func (p *progress) covers(q eventlog.Position) (yes bool, moved <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.at, p.moved, p.err
+	return p.at.Covers(q) && !slices.Contains(p.asked, false), p.moved, p.err
 }
 
 // restart notes that the sink was reset: nothing is covered, and every shard
@@ -94,6 +98,7 @@ func (p *progress) get() (at eventlog.Position, moved <-chan struct{}, stopped e
 func (p *progress) restart() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	clear(p.asked)
 	p.at = eventlog.Position{}
 	close(p.kicked)
 	p.kicked = make(chan struct{})

@@ -46,30 +46,32 @@ type Runner[T any] struct {
 	Logger *slog.Logger
 
 	mu      sync.Mutex
-	running map[string]*progress // nil: not running
+	running map[string]*progress // by name
 }
 
 // Run keeps all projections up to date until ctx ends. It finishes the
 // transactions in hand and returns nil, or the errors of the projections that
 // stopped meanwhile. When all of them have stopped, it returns at once.
 func (r *Runner[T]) Run(ctx context.Context) error {
-	if err := r.run(ctx, r.Projections); err != nil {
+	if err := r.check(); err != nil {
+		return fmt.Errorf("projection: %w", err)
+	}
+	mine := r.begin(r.Projections)
+	if len(mine) < len(r.Projections) {
+		r.end(mine)
+		return errors.New("projection: the runner runs already")
+	}
+	if err := r.run(ctx, mine); err != nil {
 		return fmt.Errorf("projection: %w", err)
 	}
 	return nil
 }
 
+// run does the work between begin and end.
 func (r *Runner[T]) run(ctx context.Context, list []Projection[T]) error {
-	if err := r.check(); err != nil {
-		return err
-	}
-	if err := r.begin(list); err != nil {
-		return err
-	}
-	defer r.end()
+	defer r.end(list)
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var around, projections sync.WaitGroup
+	var around sync.WaitGroup
 	defer around.Wait()
 	defer cancel()
 	tails := newTails(r.Log)
@@ -78,6 +80,7 @@ func (r *Runner[T]) run(ctx context.Context, list []Projection[T]) error {
 		around.Go(func() { r.listen(ctx) })
 	}
 	errs := make([]error, len(list))
+	var projections sync.WaitGroup
 	for i := range list {
 		projections.Go(func() { errs[i] = r.keep(ctx, &list[i], tails) })
 	}
@@ -111,27 +114,31 @@ func (r *Runner[T]) check() error {
 	return nil
 }
 
-// begin makes room for what WaitFor and Status look at.
-func (r *Runner[T]) begin(list []Projection[T]) error {
+// begin returns those of list that do not run yet, and makes room for what
+// WaitFor and Status look at. The caller runs and ends them.
+func (r *Runner[T]) begin(list []Projection[T]) []Projection[T] {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.running != nil {
-		return errors.New("the runner runs already")
+	if r.running == nil {
+		r.running = make(map[string]*progress)
 	}
-	r.running = make(map[string]*progress, len(list))
-	for i := range list {
-		r.running[list[i].Name] = newProgress()
+	var mine []Projection[T]
+	for _, p := range list {
+		if r.running[p.Name] == nil {
+			r.running[p.Name] = newProgress(r.Log.Shards())
+			mine = append(mine, p)
+		}
 	}
-	return nil
+	return mine
 }
 
-func (r *Runner[T]) end() {
+func (r *Runner[T]) end(list []Projection[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range r.running {
-		p.close()
+	for _, p := range list {
+		r.running[p.Name].close()
+		delete(r.running, p.Name)
 	}
-	r.running = nil
 }
 
 // live returns the progress of a projection, nil when it does not run here.

@@ -40,14 +40,15 @@ func (r *Runner[T]) waitFor(ctx context.Context, p *Projection[T], want eventlog
 		var moved <-chan struct{} // never, without a run here
 		var err error
 		if live := r.live(p.Name); live != nil {
-			var at eventlog.Position
-			at, moved, err = live.get()
-			covered = at.Covers(want)
+			covered, moved, err = live.covers(want)
 			look = firstLook
 		} else {
 			covered, err = r.covered(ctx, p, want)
 		}
-		if covered || err != nil {
+		if covered {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		if err := await(ctx, moved, look); err != nil {
@@ -65,7 +66,7 @@ func (r *Runner[T]) covered(ctx context.Context, p *Projection[T], want eventlog
 	case state.Version > p.Version:
 		return false, fmt.Errorf("%w: it has %d, the program %d", ErrVersion, state.Version, p.Version)
 	}
-	return state.Version == p.Version && state.Position().Covers(want), nil
+	return want.IsZero() || state.Version == p.Version && state.Position().Covers(want), nil
 }
 
 // await waits for moved, or for look when there is no moved.
@@ -87,7 +88,7 @@ func await(ctx context.Context, moved <-chan struct{}, look time.Duration) error
 }
 
 // CatchUp applies what the log holds now to the named projections, without names
-// to all of them, and returns. Beside Run it only waits.
+// to all of them, and returns. What runs already it only waits for.
 func (r *Runner[T]) CatchUp(ctx context.Context, names ...string) error {
 	list, err := r.named(names)
 	if err == nil {
@@ -107,7 +108,8 @@ func (r *Runner[T]) catchUp(ctx context.Context, list []Projection[T]) error {
 	if err != nil {
 		return err
 	}
-	if r.isRunning() {
+	mine := r.begin(list)
+	if len(mine) == 0 {
 		return r.waitAll(ctx, list, target)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -117,7 +119,7 @@ func (r *Runner[T]) catchUp(ctx context.Context, list []Projection[T]) error {
 	go func() {
 		defer close(done)
 		defer cancel() // nobody will bring what is waited for
-		stopped = r.run(ctx, list)
+		stopped = r.run(ctx, mine)
 	}()
 	err = r.waitAll(ctx, list, target)
 	cancel()
@@ -134,12 +136,6 @@ func (r *Runner[T]) waitAll(ctx context.Context, list []Projection[T], p eventlo
 		errs = append(errs, r.waitFor(ctx, &list[i], p))
 	}
 	return errors.Join(errs...)
-}
-
-func (r *Runner[T]) isRunning() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.running != nil
 }
 
 // Rebuild empties a projection and applies the log from its first event. Beside

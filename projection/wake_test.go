@@ -1,0 +1,176 @@
+package projection_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/internal/doorbell"
+	"github.com/rollforward/rollforward/projection/sqlsink"
+)
+
+// twoProcesses returns two logs over one store. The second hears nothing of the
+// first's commits but by its own polling.
+func twoProcesses(t *testing.T, poll time.Duration) (writer, reader *eventlog.Log) {
+	t.Helper()
+	store := memlog.NewStore()
+	deaf := drivertest.NewFaulty(store.Open(), func(c drivertest.Call) drivertest.Fault {
+		return drivertest.Fault{Kind: drivertest.Hide}
+	})
+	open := func(d driver.Log) *eventlog.Log {
+		l, err := eventlog.Open(t.Context(), d, &eventlog.Options{Poll: poll})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := errors.Join(eventlog.Check(context.Background(), l), l.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+		return l
+	}
+	return open(store.Open()), open(deaf)
+}
+
+// Everything is applied when every notification is dropped.
+func TestNotificationsDropped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		writer, reader := twoProcesses(t, 3*time.Second)
+		bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
+		defer bells.Close()
+		r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells, Topic: "bells"}
+		stop := start(t, r)
+		synctest.Wait()
+		begin := time.Now()
+		if err := r.WaitFor(t.Context(), appendTo(t, writer, account(0), Opened{"Ada"})); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 4*time.Second {
+			t.Errorf("it took %v, with a poll of 3 s", took)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A doorbell makes the runner look at once. What is no doorbell does no harm.
+func TestDoorbell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		writer, reader := twoProcesses(t, time.Hour)
+		bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
+		defer bells.Close()
+		r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells, Topic: "bells"}
+		stop := start(t, r)
+		synctest.Wait()
+		begin := time.Now()
+		ringFor(t, bells, writer, r)
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// ringFor writes, rings, and waits for the effect.
+func ringFor(t *testing.T, bells message.Publisher, writer *eventlog.Log, r *sqlsink.Runner) {
+	t.Helper()
+	p := appendTo(t, writer, account(0), Opened{"Ada"})
+	shard := writer.ShardOf(account(0))
+	err := bells.Publish("bells",
+		message.NewMessage("1", []byte("no bell")),
+		doorbell.Encode(doorbell.Bell{Shard: 1 << 20, Revision: 1}),
+		doorbell.Encode(doorbell.Bell{Shard: shard, Revision: p.Revision(shard)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WaitFor(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// AddTo hangs the doorbell into a router of the user's.
+func TestDoorbellInARouter(t *testing.T) {
+	t.Parallel()
+	writer, reader := twoProcesses(t, time.Hour)
+	bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
+	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var seen atomic.Int32
+	router.AddMiddleware(func(next message.HandlerFunc) message.HandlerFunc {
+		return func(m *message.Message) ([]*message.Message, error) {
+			seen.Add(1)
+			return next(m)
+		}
+	})
+	r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells, Topic: "bells"}
+	r.AddTo(router, "projections")
+	routed := make(chan error, 1)
+	go func() { routed <- router.Run(context.Background()) }()
+	<-router.Running()
+	start(t, r)
+	ringFor(t, bells, writer, r)
+	if seen.Load() == 0 {
+		t.Error("nothing came through the router")
+	}
+	if err := errors.Join(router.Close(), bells.Close(), <-routed); err != nil {
+		t.Error(err)
+	}
+}
+
+// moody is a subscriber that fails, then closes its channel, then works.
+type moody struct {
+	message.Subscriber
+	calls int
+}
+
+func (m *moody) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
+	switch m.calls++; m.calls {
+	case 1:
+		return nil, errFault
+	case 2:
+		closed := make(chan *message.Message)
+		close(closed)
+		return closed, nil
+	}
+	return m.Subscriber.Subscribe(ctx, topic)
+}
+
+func TestDoorbellIsHungUpAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		writer, reader := twoProcesses(t, time.Hour)
+		bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
+		defer bells.Close()
+		m := &moody{Subscriber: bells}
+		r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: m, Topic: "bells"}
+		stop := start(t, r)
+		time.Sleep(time.Minute) // of the bubble: two pauses
+		synctest.Wait()
+		begin := time.Now()
+		ringFor(t, bells, writer, r)
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
