@@ -15,9 +15,9 @@ const warmUp = 500 * time.Millisecond
 // measure lets the log and the bare file take turns, and, when one stream is hot,
 // the same work spread over all streams.
 func (r *runner) measure(ctx context.Context) error {
-	ours, limit := &side{work: r.appendOwn}, &side{work: r.appendBare}
+	ours, limit := &side{name: "ours", work: r.appendOwn}, &side{name: "limit", work: r.appendBare}
 	sides := []*side{ours, limit}
-	spread := &side{work: func(ctx context.Context, w *worker) error {
+	spread := &side{name: "spread", work: func(ctx context.Context, w *worker) error {
 		return r.modify(ctx, w, streamName(w.rng.IntN(r.Streams)))
 	}}
 	if r.Hot {
@@ -25,10 +25,10 @@ func (r *runner) measure(ctx context.Context) error {
 		sides = append(sides, spread)
 	}
 	for _, s := range sides {
-		if err := s.turn(ctx, r.Appenders, warmUp, 0); err != nil {
+		if err := s.turn(ctx, r.Appenders, min(warmUp, r.Duration), 0); err != nil {
 			return err
 		}
-		*s = side{work: s.work}
+		*s = side{name: s.name, work: s.work}
 	}
 	atomic.StoreInt64(&r.result.Reruns, 0)
 	for round := range r.Rounds {

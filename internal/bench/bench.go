@@ -90,7 +90,8 @@ type Round struct {
 	Other float64 `json:"spread,omitempty"` // beside a hot stream
 }
 
-func (c *Config) check() error {
+// Check says what of c makes no sense.
+func (c *Config) Check() error {
 	switch {
 	case c.Appenders < 1, c.Batch < 1, c.Size < 1, c.Streams < 1, c.Rounds < 1, c.Duration <= 0, c.Fill < 0, c.Shards < 0:
 		return errors.New("appenders, batch, size, streams, rounds and duration are at least 1, fill and shards not negative")
@@ -104,7 +105,7 @@ func (c *Config) check() error {
 
 // Run measures in a scratch directory, which it removes.
 func Run(ctx context.Context, c Config) (*Result, error) {
-	if err := c.check(); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	if c.Progress == nil {

@@ -14,17 +14,23 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 )
 
-const (
-	loadEvents  = 10   // of each stream that is loaded
-	loadStreams = 2000 // of these
-)
+// loadEvents is the length of each stream that is loaded.
+const loadEvents = 10
+
+// loadStreams is how many there are: few of all that is stored.
+func (r *runner) loadStreams() int {
+	if r.Fill == 0 {
+		return 2000
+	}
+	return max(100, min(2000, r.Fill/10))
+}
 
 func loadName(n int) string { return fmt.Sprintf("load/%d", n) }
 
 // loadPass appends one event to each stream that will be loaded.
 func (r *runner) loadPass(ctx context.Context) error {
 	return each(ctx, fillAppenders, 7, func(w *worker) error {
-		for n := w.n; n < loadStreams; n += fillAppenders {
+		for n := w.n; n < r.loadStreams(); n += fillAppenders {
 			if _, err := r.log.Append(ctx, loadName(n), nil, r.events(w.rng, 1)...); err != nil {
 				return fmt.Errorf("load: %w", err)
 			}
@@ -48,13 +54,15 @@ func (r *runner) load(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
-	ours := &side{work: func(ctx context.Context, w *worker) error { return r.loadOne(ctx, loadName(w.rng.IntN(loadStreams))) }}
-	gets := &side{work: func(ctx context.Context, w *worker) error { return engine.get(w.rng.IntN(loadStreams)) }}
+	ours := &side{name: "load", work: func(ctx context.Context, w *worker) error {
+		return r.loadOne(ctx, loadName(w.rng.IntN(r.loadStreams())))
+	}}
+	gets := &side{name: "gets", work: func(ctx context.Context, w *worker) error { return engine.get(w.rng.IntN(r.loadStreams())) }}
 	for _, s := range []*side{ours, gets} { // both caches warm
-		if err := s.turn(ctx, 1, warmUp, 0); err != nil {
+		if err := s.turn(ctx, 1, min(warmUp, r.Duration), 0); err != nil {
 			return err
 		}
-		*s = side{work: s.work}
+		*s = side{name: s.name, work: s.work}
 	}
 	var a, b []float64
 	for round := range r.Rounds {
@@ -84,7 +92,7 @@ func (r *runner) loadOne(ctx context.Context, stream string) error {
 // engine is the engine alone, on a copy of the log's directory.
 type engine struct {
 	db   *pebble.DB
-	keys [loadStreams][loadEvents][]byte
+	keys [][][]byte // of the commits of each stream
 }
 
 // engine opens the engine with the settings that matter to point reads. The
@@ -105,16 +113,14 @@ func (r *runner) engine(ctx context.Context) (*engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &engine{db: db}
+	e := &engine{db: db, keys: make([][][]byte, r.loadStreams())}
 	for n := range e.keys {
-		i := 0
 		for rec, err := range r.log.Read(ctx, eventlog.Query{Stream: loadName(n)}) {
 			if err != nil {
 				return nil, errors.Join(err, db.Close())
 			}
 			key := binary.BigEndian.AppendUint32([]byte{'c'}, uint32(rec.Shard))
-			e.keys[n][i] = binary.BigEndian.AppendUint64(key, uint64(rec.Revision))
-			i++
+			e.keys[n] = append(e.keys[n], binary.BigEndian.AppendUint64(key, uint64(rec.Revision)))
 		}
 	}
 	return e, nil

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"math/rand/v2"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,8 +18,10 @@ type worker struct {
 	done int64
 }
 
-// A side is one of the things compared.
+// A side is one of the things compared. Its name is the label "side" in CPU
+// profiles.
 type side struct {
+	name  string
 	work  func(ctx context.Context, w *worker) error // one operation
 	rates []float64                                  // operations/s of each round
 	hist  histogram
@@ -29,11 +32,13 @@ func (s *side) turn(ctx context.Context, n int, d time.Duration, seed uint64) er
 	workers := make([]worker, n)
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
+	labels := pprof.WithLabels(ctx, pprof.Labels("side", s.name))
 	begin := time.Now()
 	for i := range workers {
 		w := &workers[i]
 		w.n, w.rng = i, rand.New(rand.NewPCG(seed, uint64(i)))
 		wg.Go(func() {
+			pprof.SetGoroutineLabels(labels) // its own goroutines inherit them
 			for at := begin; at.Sub(begin) < d && failed.Load() == nil; {
 				if err := s.work(ctx, w); err != nil {
 					failed.CompareAndSwap(nil, &err)

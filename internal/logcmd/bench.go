@@ -41,6 +41,9 @@ the rates mean little; the ratios mean more.`,
   eventlog bench --dir /data --fill 1000000 --load --replay -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.Check(); err != nil {
+				return cli.Usage("%w", err)
+			}
 			stop, err := profileCPU(profile)
 			if err != nil {
 				return err

@@ -2,10 +2,13 @@ package logcmd
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,11 +17,14 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/internal/bench"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"eventlog": Main})
 }
+
+var scripts, _ = filepath.Glob("testdata/*.txtar")
 
 // TestScripts runs the scripts in testdata, each in a directory of its own.
 // Beside testscript's own they have the commands
@@ -32,14 +38,33 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Files:               scripts,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(e *testscript.Env) error { e.Setenv("EVENTLOG_LOG", ""); return nil },
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "disk":
+				return !strings.Contains(benchError(t.TempDir()), "memory"), nil
+			case "shm":
+				_, err := os.Stat("/dev/shm")
+				return err == nil && runtime.GOOS == "linux", nil
+			}
+			return false, fmt.Errorf("unknown condition %s", name)
+		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
 		},
 	})
+}
+
+// benchError is why a run of a moment in dir fails, if it does.
+func benchError(dir string) string {
+	c := bench.Config{Dir: dir, Appenders: 1, Batch: 1, Size: 1, Streams: 1, Duration: 1, Rounds: 1}
+	if _, err := bench.Run(context.Background(), c); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {
