@@ -25,7 +25,7 @@ customer's account cannot be overdrawn; one of the books (--ledger) can.`,
 			if ledger {
 				kind = bank.Ledger
 			}
-			return s.change(cmd, cli.Create, accountArgs(args[0], args[1]), func(tx *eventlog.Tx, id bank.AccountID) error {
+			return s.change(cmd, cli.Create, bank.AccountID{Name: args[0], Currency: args[1]}, func(tx *eventlog.Tx, id bank.AccountID) error {
 				return bank.Open(tx, id, kind)
 			})
 		},
@@ -53,7 +53,7 @@ func newLifeCommand(s *site, name, short string, fn func(*eventlog.Tx, bank.Acco
 		Example: "  bank " + name + " --log data ada EUR",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return s.change(cmd, cli.Write, accountArgs(args[0], args[1]), fn)
+			return s.change(cmd, cli.Write, bank.AccountID{Name: args[0], Currency: args[1]}, fn)
 		},
 	}
 }
@@ -79,7 +79,7 @@ func newCashCommand(s *site, name, short string, fn func(*eventlog.Tx, bank.Acco
 			if err != nil {
 				return err
 			}
-			return s.change(cmd, cli.Write, accountArgs(args[0], args[2]), func(tx *eventlog.Tx, id bank.AccountID) error {
+			return s.change(cmd, cli.Write, bank.AccountID{Name: args[0], Currency: args[2]}, func(tx *eventlog.Tx, id bank.AccountID) error {
 				return fn(tx, id, amount, description)
 			})
 		},

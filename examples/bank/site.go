@@ -78,11 +78,6 @@ func catchUp(ctx context.Context, cmd *cobra.Command, m *bank.ReadModel) error {
 	return err
 }
 
-// accountArgs reads ACCOUNT CURRENCY.
-func accountArgs(account, currency string) bank.AccountID {
-	return bank.AccountID{Name: account, Currency: currency}
-}
-
 // amountArg reads AMOUNT.
 func amountArg(s string) (int64, error) {
 	amount, err := strconv.ParseInt(s, 10, 64)

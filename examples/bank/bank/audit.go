@@ -155,7 +155,7 @@ func (a *Audit) readModel(ctx context.Context, m *ReadModel, books *Books) error
 func (a *Audit) statements(ctx context.Context, m *ReadModel, books *Books) error {
 	type statement struct {
 		lines int
-		print Print
+		print Fingerprint
 	}
 	have := make(map[AccountID]statement)
 	for l, err := range m.Lines(ctx) {

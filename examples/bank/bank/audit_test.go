@@ -70,6 +70,9 @@ func TestExamineFinds(t *testing.T) {
 		"a transaction without a claim": {do: func(tx *eventlog.Tx) error {
 			return tx.Append(stream, bank.Posted{Amount: 5, Transaction: "x"}, bank.Posted{Amount: -5, Transaction: "x"})
 		}, want: "transactions claim 0 postings and have 2"},
+		"a transaction that is claimed twice": {do: func(tx *eventlog.Tx) error {
+			return tx.Append("transaction/a", bank.TransactionRecorded{})
+		}, want: "transaction/a is claimed 2 times"},
 		"a debit too many": {do: func(tx *eventlog.Tx) error {
 			return tx.Append(stream, bank.Posted{Amount: -10, Transfer: "t0"})
 		}, want: "transfer t0 is completed and has the postings"},

@@ -11,14 +11,17 @@ import (
 // effects of its own, so the transaction may run them again.
 
 // Open begins an account. ErrExists: it was opened before, and may be closed by
-// now.
+// now. ErrName: the name is no name, or a customer asks for the bank's own.
 func Open(tx *eventlog.Tx, id AccountID, kind Kind) error {
 	a, err := load(tx, id)
 	if err != nil {
 		return err
 	}
-	if a.State != "" {
+	switch {
+	case a.State != "":
 		return fmt.Errorf("%s: %w", id, ErrExists)
+	case kind == Customer && id == Cash(id.Currency):
+		return fmt.Errorf("%w: the account %s is the bank's own", ErrName, id)
 	}
 	return tx.Append(id.Stream(), AccountOpened{Kind: kind})
 }

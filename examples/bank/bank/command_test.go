@@ -98,6 +98,9 @@ func TestRefusals(t *testing.T) {
 		"a name with a control character": {nil, func(tx *eventlog.Tx) error {
 			return bank.Open(tx, bank.AccountID{Name: "a\nb", Currency: "EUR"}, bank.Customer)
 		}, bank.ErrName},
+		"the bank's own account": {nil, func(tx *eventlog.Tx) error {
+			return bank.Open(tx, cash, bank.Customer)
+		}, bank.ErrName},
 		"cash to cash": {nil, func(tx *eventlog.Tx) error {
 			return bank.Deposit(tx, cash, 5, "")
 		}, bank.ErrSameAccount},

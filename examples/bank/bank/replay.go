@@ -23,17 +23,17 @@ type Books struct {
 // A Folio is an account as a replay has it.
 type Folio struct {
 	Account
-	Lines int   // of its statement
-	Print Print // of its statement
+	Lines int         // of its statement
+	Print Fingerprint // of its statement
 }
 
-// A Print tells two statements apart without keeping either.
-type Print uint64
+// A Fingerprint tells two statements apart without keeping either.
+type Fingerprint uint64
 
-func (p Print) add(l Line) Print {
+func (p Fingerprint) add(l Line) Fingerprint {
 	h := fnv.New64a()
 	fmt.Fprintf(h, "%d %q", p, []any{l.Version, l.Date, l.Transaction, l.Transfer, l.Description, l.Amount, l.Balance})
-	return Print(h.Sum64())
+	return Fingerprint(h.Sum64())
 }
 
 // A leg is a posting of a transfer.
@@ -76,6 +76,9 @@ func (b *Books) add(r eventlog.Record) error {
 		var e TransactionRecorded
 		if err := r.Decode(&e); err != nil {
 			return err
+		}
+		if r.Version != 1 {
+			b.problem("%s is claimed %d times", r.Stream, r.Version)
 		}
 		b.Transactions++
 		b.now.recorded += e.Postings
