@@ -196,7 +196,7 @@ func (l *Log) settled(ctx context.Context) (int64, error) {
 	bell, stop := l.subscribe(shards)
 	defer stop()
 	for {
-		w := l.watermark()
+		w := l.watermark(shards)
 		if w >= seen {
 			return w, nil
 		}
