@@ -49,11 +49,19 @@ type bookmark struct {
 
 func readBookmark(ctx context.Context, l *eventlog.Log, shard int) (bookmark, error) {
 	value, version, err := l.ReadCell(ctx, cursorKey(shard))
-	b := bookmark{version: version}
-	if err == nil && version > 0 {
-		err = json.Unmarshal(value, &b.cursor)
+	return bookmark{decodeCursor(value), version}, err
+}
+
+// decodeCursor reads what is stored. What is no cursor knows nothing.
+func decodeCursor(value []byte) cursor {
+	var c cursor
+	if len(value) == 0 || json.Unmarshal(value, &c) != nil {
+		return cursor{}
 	}
-	return b, err
+	if n := len(c.Open); n > 0 && (!slices.IsSorted(c.Open) || c.Open[0] == 0 || c.Open[n-1] > c.At) {
+		return cursor{}
+	}
+	return c
 }
 
 // save adds what c knows to the cell, and to b what others added meanwhile.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
 )
 
@@ -70,6 +72,66 @@ func TestBookmarkIsShared(t *testing.T) {
 	}
 	if stored.version != mine.version || !cmp.Equal(stored.cursor, mine.cursor) {
 		t.Errorf("stored %+v, known %+v", stored, mine)
+	}
+}
+
+func FuzzDecodeCursor(f *testing.F) {
+	for _, seed := range []string{"", "{}", `{"at":3,"open":[1,2]}`, `{"at":3,"open":[2,1]}`, `{"at":1,"open":[2]}`, `{"at":-1}`, "x"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		c := decodeCursor(value)
+		for i, v := range c.Open {
+			if v == 0 || v > c.At || i > 0 && v < c.Open[i-1] || c.passed(v) {
+				t.Errorf("%q is taken for %+v", value, c)
+			}
+		}
+		if c.passed(c.At + 1) {
+			t.Errorf("%+v passes %d", c, c.At+1)
+		}
+	})
+}
+
+// TestStepFromTheFuture: a step whose commit was stamped by a clock ahead of
+// ours waits until we can mark it as done at a later time than it was made:
+// nobody looks for the mark at earlier ones.
+func TestStepFromTheFuture(t *testing.T) {
+	t.Parallel()
+	ctx, l := context.Background(), eventlogtest.New(t)
+	_, err := l.Update(ctx, func(tx *eventlog.Tx) error { return Enqueue(tx, Raw{Type: "x", Stream: "a/1"}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	var it *item
+	for r, err := range readSteps(ctx, l, l.ShardOf("a/1"), []uint64{1}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if it, err = newItem(&r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ran := 0
+	roll := func() outcome {
+		h := &Handler{Type: "x", Do: func(*eventlog.Tx, Raw) error { ran++; return nil }}
+		b := &batch{log: l, handlers: map[string]*Handler{"x": h}, shard: l.ShardOf("a/1"), items: []pending{{it, it.step}}}
+		outcomes, err := b.roll(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return outcomes[0]
+	}
+	made := it.time
+	it.time = l.Now().Add(time.Hour)
+	if o := roll(); o.decided || o.wrote || !o.due.After(it.time) || ran != 0 {
+		t.Errorf("%+v after %d runs", o, ran)
+	}
+	it.time = made
+	if o := roll(); !o.decided || !o.wrote || ran != 1 {
+		t.Errorf("%+v after %d runs", o, ran)
+	}
+	if o := roll(); !o.decided || o.wrote || ran != 1 {
+		t.Errorf("again: %+v after %d runs", o, ran)
 	}
 }
 

@@ -43,7 +43,6 @@ type result struct {
 }
 
 const (
-	maxOpen    = 8192      // parked items of a shard
 	aheadBytes = 4 << 20   // payloads in memory of a shard, about
 	batchBytes = 512 << 10 // payloads of a batch, about
 )
@@ -198,7 +197,7 @@ func (d *dispatcher) advance() {
 	for _, it := range d.window {
 		if !it.decided {
 			full := len(d.window)-n >= d.ReadAhead || d.bytes >= aheadBytes
-			if !it.waits && !full || len(d.open) >= maxOpen {
+			if !it.waits && !full || len(d.open) >= d.maxOpen {
 				break
 			}
 			if d.bytes >= aheadBytes {

@@ -15,6 +15,7 @@ type engine struct {
 	options
 	handlers map[string]*Handler
 	slots    chan struct{} // one for each target worked on
+	maxOpen  int           // steps of a shard that may wait beside its cursor
 	unknown  sync.Map      // types that were reported
 }
 
@@ -29,7 +30,10 @@ func (r *Runner) engine() (*engine, error) {
 	if r.Log == nil {
 		return nil, errors.New("a Runner needs a Log")
 	}
-	e := &engine{handlers: make(map[string]*Handler)}
+	e := &engine{handlers: make(map[string]*Handler), maxOpen: r.maxOpen}
+	if e.maxOpen == 0 {
+		e.maxOpen = 8192
+	}
 	e.options = options{r.Log, r.Sweep, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger}
 	for i := range r.Handlers {
 		h := r.Handlers[i]

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -31,6 +32,9 @@ type Notifier struct {
 // never holds up a writer: what is committed while a message is being published
 // is merged into one message for each shard.
 func (n *Notifier) Run(ctx context.Context) error {
+	if n.Log == nil || n.Publisher == nil {
+		return errors.New("outbox: a Notifier needs a Log and a Publisher")
+	}
 	var news heads
 	news.bell = make(chan struct{}, 1)
 	stop := n.Log.OnCommit(news.add)

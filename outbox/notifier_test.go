@@ -88,6 +88,15 @@ func TestNotifierHoldsUpNobody(t *testing.T) {
 	})
 }
 
+func TestNotifierRefuses(t *testing.T) {
+	t.Parallel()
+	for _, n := range []*outbox.Notifier{{}, {Log: eventlogtest.New(t)}, {Publisher: &slowPublisher{}}} {
+		if err := n.Run(t.Context()); err == nil {
+			t.Errorf("%+v runs", n)
+		}
+	}
+}
+
 // TestAbortedUpdateNotifiesNobody.
 func TestAbortedUpdateNotifiesNobody(t *testing.T) {
 	t.Parallel()

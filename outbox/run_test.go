@@ -291,6 +291,89 @@ func TestSlowTarget(t *testing.T) {
 	})
 }
 
+// TestOrder: steps that one shard's commits enqueue for one target run in their
+// order, whatever the store does, and with two runners at work.
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		faulty := drivertest.NewFaulty(memlog.Open(), nil)
+		l, err := eventlog.Open(context.Background(), faulty, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		faulty.Inject(drivertest.Chaos(1, drivertest.Odds{Fail: 0.2, Lose: 0.1, Drop: 0.1, Cut: 0.1}))
+		h := adding
+		h.Policy.Attempts = -1
+		var stops []func()
+		for range 2 {
+			r := runner(l, h)
+			r.Batch, r.ReadAhead = 3, 10
+			stops = append(stops, start(t, r))
+		}
+		var want []int
+		for i := 0; i < 120; {
+			_, err := l.Update(context.Background(), func(tx *eventlog.Tx) error { return outbox.Enqueue(tx, Add{"a/1", i}) })
+			if err == nil {
+				want = append(want, i)
+				i++
+			} else if !errors.Is(err, drivertest.ErrInjected) {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		for _, stop := range stops {
+			stop()
+		}
+		faulty.Inject(nil)
+		drain(t, runner(l, h))
+		if got := added(t, l, "a/1"); !slices.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		if faulty.Injected(drivertest.Fail) < 20 {
+			t.Errorf("only %d faults", faulty.Injected(drivertest.Fail))
+		}
+		if err := eventlog.Check(context.Background(), l); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestMoreWaitThanAreHeld: of a shard some thousand steps may wait beside its
+// cursor; with more the runner reads no further there, and goes on as soon as
+// it can.
+func TestMoreWaitThanAreHeld(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	const many = 200
+	var steps []outbox.Step
+	for i := range many {
+		steps = append(steps, named{"test.later", "a/1", i})
+	}
+	enqueue(t, l, append(steps, Add{"a/1", 1})...)
+	elsewhere := streamIn(l, "b", l.ShardOf("a/1"), false)
+	enqueue(t, l, Add{elsewhere, 1})
+	n := 0
+	later := outbox.Handler{Type: "test.later", Do: func(*eventlog.Tx, outbox.Raw) error { n++; return nil }}
+	narrow := func(handlers ...outbox.Handler) *outbox.Runner {
+		r := runner(l, handlers...)
+		r.ReadAhead = 16
+		r.LimitWaiting(100)
+		return r
+	}
+	drain(t, narrow(adding))
+	if got := added(t, l, elsewhere); !slices.Equal(got, []int{1}) {
+		t.Errorf("another shard: %v", got)
+	}
+	if got := added(t, l, "a/1"); len(got) != 0 {
+		t.Errorf("a/1: %v: the test shows little", got)
+	}
+	drain(t, narrow(adding, later))
+	if got := added(t, l, "a/1"); !slices.Equal(got, []int{1}) || n != many || len(pending(t, l)) != 0 {
+		t.Errorf("a/1: %v, %d ran, %d pending", got, n, len(pending(t, l)))
+	}
+}
+
 func TestRunnerRefuses(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)

@@ -32,14 +32,18 @@ type Runner struct {
 	Batch int
 	// Targets is how many targets are worked on at a time (16).
 	Targets int
-	// ReadAhead is how many steps of a shard are in hand at most beyond those that
-	// wait (1024).
+	// ReadAhead is how many steps of a shard are in hand at most (1024), beyond
+	// those that wait for their next attempt, for a handler, or behind others of
+	// their target. Of these up to 8192 are remembered; when a shard has more, its
+	// later steps wait too.
 	ReadAhead int
 	// Grace is how long the batches in hand may take once Run's ctx has ended (5 s).
 	Grace time.Duration
 	// Logger gets failed attempts, dead letters, unknown types and errors of the
 	// store. nil is silent.
 	Logger *slog.Logger
+
+	maxOpen int // tests
 
 	mu    sync.Mutex
 	bells map[*bells]struct{}
