@@ -115,6 +115,31 @@ func TestOtherLog(t *testing.T) {
 	}
 }
 
+// A log that lost commits without events has the last event of the read model,
+// and is found out all the same.
+func TestLogThatLostItsEnd(t *testing.T) {
+	t.Parallel()
+	log, sink := eventlogtest.Open(t, &eventlog.Options{Shards: 1}), newSink(t)
+	appendTo(t, log, account(0), Posted{1})
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: []sqlsink.Projection{version(1)}}
+	if err := r.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	state, err := sink.State(t.Context(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := projection.Move{From: state.Checkpoints[0], To: state.Checkpoints[0]}
+	m.To.Revision++
+	err = sink.Apply(t.Context(), projection.Batch{Name: "p", Version: 1, Moves: []projection.Move{m}}, func(*sql.Tx) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.CatchUp(t.Context()); !errors.Is(err, projection.ErrOtherLog) {
+		t.Errorf("catch up: %v", err)
+	}
+}
+
 // Without Reset nothing is built anew: the rows would count twice.
 func TestWithoutReset(t *testing.T) {
 	t.Parallel()

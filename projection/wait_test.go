@@ -126,6 +126,26 @@ func TestCommitsWithoutEffect(t *testing.T) {
 	})
 }
 
+// What was read is told to the sink before Run returns.
+func TestShutdownMovesTheCheckpoint(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log, sink := eventlogtest.New(t), newSink(t)
+		r := &sqlsink.Runner{Log: log, Sink: sink, Projections: []sqlsink.Projection{bank()}}
+		stop := start(t, r)
+		p := appendTo(t, log, account(0), Closed{})
+		if err := r.WaitFor(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := sink.State(t.Context(), "bank"); err != nil || !state.Position().Covers(p) {
+			t.Errorf("checkpoint %v, want %v: %v", state.Position(), p, err)
+		}
+	})
+}
+
 func TestCatchUpBesideRun(t *testing.T) {
 	t.Parallel()
 	log, sink := eventlogtest.New(t), newSink(t)

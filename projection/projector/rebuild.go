@@ -3,6 +3,7 @@ package projector
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,7 +45,7 @@ type rebuilt struct {
 }
 
 func (s *site) rebuild(cmd *cobra.Command, name string, format cli.Format) (err error) {
-	r, closing, err := s.open(cmd, false)
+	r, closing, err := s.open(cmd, false, slog.LevelWarn)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package projector
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func newRun(s *site) *cobra.Command {
 }
 
 func (s *site) run(cmd *cobra.Command) (err error) {
-	r, closing, err := s.open(cmd, false)
+	r, closing, err := s.open(cmd, false, slog.LevelInfo)
 	if err != nil {
 		return err
 	}

@@ -54,8 +54,8 @@ func (s *site) path() (string, error) {
 }
 
 // open opens the log, for reading, and the read model. mustExist refuses a read
-// model that is not there.
-func (s *site) open(cmd *cobra.Command, mustExist bool) (*sqlsink.Runner, func() error, error) {
+// model that is not there; level is what the runner tells.
+func (s *site) open(cmd *cobra.Command, mustExist bool, level slog.Level) (*sqlsink.Runner, func() error, error) {
 	log, err := s.store.Open(cmd.Context(), cli.Read, s.Log)
 	if err != nil {
 		return nil, nil, err
@@ -65,7 +65,7 @@ func (s *site) open(cmd *cobra.Command, mustExist bool) (*sqlsink.Runner, func()
 		return nil, nil, errors.Join(err, log.Close())
 	}
 	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections,
-		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))}
 	return r, func() error { return errors.Join(sink.Close(), log.Close()) }, nil
 }
 

@@ -3,6 +3,7 @@ package projector
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -71,7 +72,7 @@ type shardReport struct {
 // status asks the log and the read model, or only the read model when the log is
 // open elsewhere.
 func (s *site) status(cmd *cobra.Command, names []string) ([]report, error) {
-	r, closing, err := s.open(cmd, true)
+	r, closing, err := s.open(cmd, true, slog.LevelWarn)
 	if errors.Is(err, pebblelog.ErrHeld) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "projector: what the read models are behind is not known: %v\n", err)
 		return s.statusOfSink(cmd, names)
