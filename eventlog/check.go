@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -60,112 +63,167 @@ func (c *checker) progress() {
 }
 
 // shard checks one shard up to a tail. The keys of its commits and the entries
-// of its index are the same set when each entry is right and there are as many.
+// of its index are the same set when they have the same tally; only when they
+// have not is each looked up in the other, to name the damage.
 func (c *checker) shard(ctx context.Context, shard int, tail driver.Revision) error {
-	keys, err := c.commits(ctx, shard, tail)
+	streams := make(map[string]uint64) // their versions
+	keys, err := c.commits(ctx, shard, tail, streams)
 	if err != nil {
 		return err
 	}
-	entries, err := c.index(ctx, shard, tail)
-	if err != nil {
+	entries, err := c.index(ctx, shard, tail, streams)
+	if err != nil || keys == entries {
 		return err
 	}
-	if keys != entries {
-		return fmt.Errorf("shard %d: %d keys in commits, %d entries in the index", shard, keys, entries)
+	if err := c.missing(ctx, shard, tail); err != nil {
+		return err
 	}
-	return nil
+	if err := c.stray(ctx, shard, tail); err != nil {
+		return err
+	}
+	return fmt.Errorf("shard %d: %d keys in commits, %d entries in the index", shard, keys.n, entries.n)
 }
 
-// commits checks the commits of a shard one after another and counts their keys.
-func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision) (keys int, err error) {
+// A tally stands for a set of (key, revision) in any order: their number and the
+// sum of their hashes.
+type tally struct {
+	n   int
+	sum uint64
+}
+
+func (t *tally) add(key string, rev driver.Revision) {
+	h := xxhash.Sum64String(key) + uint64(rev)*0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9 // as in splitmix64
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	t.n++
+	t.sum += h ^ h>>31
+}
+
+// commits checks the commits of a shard one after another and tallies their
+// keys. It fills in the versions of the streams.
+func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, streams map[string]uint64) (keys tally, err error) {
 	next, last := driver.Revision(1), int64(0)
-	versions := make(map[string]uint64)
 	for raw, err := range c.log.driver.Read(ctx, shard, driver.Range{From: 1, To: uint64(tail) + 1}) {
 		if err != nil {
 			return keys, err
 		}
-		corrupt := func(format string, args ...any) error {
-			return &driver.CorruptError{Shard: shard, Revision: next, Reason: fmt.Sprintf(format, args...)}
-		}
 		if raw.Revision != next {
-			return keys, corrupt("missing; the next one is %d", raw.Revision)
+			return keys, corrupt(shard, next, "missing; the next one is %d", raw.Revision)
 		}
 		commit, err := decodeCommit(shard, raw.Revision, raw.Data)
 		if err != nil {
 			return keys, err
 		}
 		if commit.time <= last {
-			return keys, corrupt("time %d does not rise over %d", commit.time, last)
+			return keys, corrupt(shard, next, "time %d does not rise over %d", commit.time, last)
 		}
 		for _, s := range commit.streams() {
-			if shardOf(s.name, c.log.Shards()) != shard {
-				return keys, corrupt("stream %s belongs to shard %d", s.name, shardOf(s.name, c.log.Shards()))
+			if home := shardOf(s.name, c.log.Shards()); home != shard {
+				return keys, corrupt(shard, next, "stream %s belongs to shard %d", s.name, home)
 			}
-			if have := versions[s.name]; s.first != have+1 {
-				return keys, corrupt("%s goes from version %d to %d", s.name, have, s.first)
+			if have := streams[s.name]; s.first != have+1 {
+				return keys, corrupt(shard, next, "%s goes from version %d to %d", s.name, have, s.first)
 			}
 		}
 		for _, k := range commit.ownKeys(raw.Revision, c.log.opts.Index) {
-			if keys++; isStream(k.Name) {
-				versions[k.Name] = k.Pos
+			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
+				streams[k.Name] = k.Pos
 			}
 		}
 		next, last = next+1, commit.time
 		c.progress()
 	}
 	if next != tail+1 {
-		return keys, &driver.CorruptError{Shard: shard, Revision: next, Reason: fmt.Sprintf("missing; the tail is %d", tail)}
+		return keys, corrupt(shard, next, "missing; the tail is %d", tail)
 	}
 	return keys, nil
 }
 
-// index checks that every entry of a shard's index leads to a commit that
-// carries the key at that place, and counts them.
-func (c *checker) index(ctx context.Context, shard int, tail driver.Revision) (entries int, err error) {
+func corrupt(shard int, rev driver.Revision, format string, args ...any) error {
+	return &driver.CorruptError{Shard: shard, Revision: rev, Reason: fmt.Sprintf(format, args...)}
+}
+
+// index tallies the entries of a shard's index. Those of a key must lead from
+// commit to commit, and the last must stand at the right position.
+func (c *checker) index(ctx context.Context, shard int, tail driver.Revision, streams map[string]uint64) (entries tally, err error) {
 	for k, err := range c.log.driver.Keys(ctx, shard, "", "") {
 		if err != nil {
 			return entries, err
 		}
-		n, err := c.key(ctx, shard, tail, k.Name)
-		if err != nil {
-			return entries, err
+		last, newer := driver.Revision(0), false
+		for raw, err := range c.log.driver.Find(ctx, shard, k.Name, driver.Range{}) {
+			if err != nil {
+				return entries, fmt.Errorf("shard %d: key %q: %w", shard, k.Name, err)
+			}
+			if newer = raw.Revision > tail; newer {
+				break
+			}
+			if raw.Revision <= last {
+				return entries, corrupt(shard, last, "key %q leads from here to revision %d", k.Name, raw.Revision)
+			}
+			last = raw.Revision
+			entries.add(k.Name, last)
+			c.progress()
 		}
-		entries += n
+		pos, known := uint64(last), true
+		if isStream(k.Name) {
+			pos, known = streams[k.Name]
+		}
+		if known && !newer && k.Pos != pos {
+			return entries, corrupt(shard, last, "key %q ends at position %d, not %d", k.Name, k.Pos, pos)
+		}
 	}
 	return entries, nil
 }
 
-func (c *checker) key(ctx context.Context, shard int, tail driver.Revision, name string) (entries int, err error) {
-	last := uint64(0)
-	for raw, err := range c.log.driver.Find(ctx, shard, name, driver.Range{}) {
+// missing looks for a key of a commit that does not lead to it.
+func (c *checker) missing(ctx context.Context, shard int, tail driver.Revision) error {
+	for raw, err := range c.log.driver.Read(ctx, shard, driver.Range{From: 1, To: uint64(tail) + 1}) {
 		if err != nil {
-			return entries, fmt.Errorf("key %q: %w", name, err)
-		}
-		if raw.Revision > tail {
-			break
-		}
-		corrupt := func(format string, args ...any) error {
-			return &driver.CorruptError{Shard: shard, Revision: raw.Revision, Reason: fmt.Sprintf(format, args...)}
+			return err
 		}
 		commit, err := decodeCommit(shard, raw.Revision, raw.Data)
 		if err != nil {
-			return entries, err
+			return err
 		}
-		pos := uint64(0)
 		for _, k := range commit.keys(raw.Revision, c.log.opts.Index) {
-			if k.Name == name {
-				pos = k.Pos
+			at := driver.Revision(0)
+			for found, err := range c.log.driver.Find(ctx, shard, k.Name, driver.Range{From: k.Pos, To: k.Pos + 1}) {
+				if err != nil {
+					return err
+				}
+				at = found.Revision
+			}
+			if at != raw.Revision {
+				return corrupt(shard, raw.Revision, "not indexed under %q at position %d", k.Name, k.Pos)
 			}
 		}
-		switch {
-		case pos == 0:
-			return entries, corrupt("indexed under %q, which it lacks", name)
-		case pos <= last:
-			return entries, corrupt("key %q goes from position %d to %d", name, last, pos)
-		}
-		last = pos
-		entries++
-		c.progress()
 	}
-	return entries, nil
+	return nil
+}
+
+// stray looks for an entry of the index whose commit lacks the key.
+func (c *checker) stray(ctx context.Context, shard int, tail driver.Revision) error {
+	for k, err := range c.log.driver.Keys(ctx, shard, "", "") {
+		if err != nil {
+			return err
+		}
+		for raw, err := range c.log.driver.Find(ctx, shard, k.Name, driver.Range{}) {
+			if err != nil {
+				return err
+			}
+			if raw.Revision > tail {
+				break
+			}
+			commit, err := decodeCommit(shard, raw.Revision, raw.Data)
+			if err != nil {
+				return err
+			}
+			named := func(own driver.Key) bool { return own.Name == k.Name }
+			if !slices.ContainsFunc(commit.keys(raw.Revision, c.log.opts.Index), named) {
+				return corrupt(shard, raw.Revision, "indexed under %q, which it lacks", k.Name)
+			}
+		}
+	}
+	return nil
 }
