@@ -11,11 +11,8 @@ import (
 // time they were made. The zero ID is "none".
 type ID [16]byte
 
-// The low bits of an id count the events of a transaction; those of the
-// transaction itself are zero.
-const indexBits = 16
-
-// newID returns the id of a transaction.
+// newID returns the id of a transaction. Its last two bytes are zero: there the
+// ids of its events count.
 func newID() ID {
 	id := ID(uuid.Must(uuid.NewV7()))
 	id[14], id[15] = 0, 0

@@ -88,11 +88,11 @@ func (p *plan) check() error {
 	case p.Stream != "" && p.Shards != nil && !slices.Contains(p.Shards, p.log.ShardOf(p.Stream)):
 		return fmt.Errorf("stream %s lies in shard %d, not in %v", p.Stream, p.log.ShardOf(p.Stream), p.Shards)
 	case (p.From != 0 || p.To != 0) && p.Stream == "" && len(p.Shards) != 1:
-		return fmt.Errorf("From and To need a Stream or one shard")
+		return fmt.Errorf("the bounds From and To need a Stream or one shard")
 	case p.Backward && p.Follow:
-		return fmt.Errorf("Backward and Follow exclude each other")
+		return fmt.Errorf("reading Backward and to Follow exclude each other")
 	case p.Limit < 0:
-		return fmt.Errorf("Limit %d", p.Limit)
+		return fmt.Errorf("limit of %d records", p.Limit)
 	}
 	return nil
 }
