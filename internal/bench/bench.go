@@ -74,12 +74,13 @@ type Result struct {
 	GetsP50   float64 `json:"gets_p50_us,omitempty"` // ten point reads of the engine
 	LoadRatio float64 `json:"load_ratio,omitempty"`
 
-	FillEvents    int     `json:"fill_events,omitempty"`
-	FillFirstPerS float64 `json:"fill_first_per_s,omitempty"` // events/s of the first 100,000
-	FillLastPerS  float64 `json:"fill_last_per_s,omitempty"`  // and of the last
-	FillRatio     float64 `json:"fill_ratio,omitempty"`
+	FillEvents int       `json:"fill_events,omitempty"`
+	FillPerS   []float64 `json:"fill_per_s,omitempty"`  // events/s of each 100,000
+	FillRatio  float64   `json:"fill_ratio,omitempty"`  // last to first
+	FillSteady float64   `json:"fill_steady,omitempty"` // the same, each to the bare file just before and after it
 
 	DiskBytes   uint64 `json:"disk_bytes"`
+	CacheBytes  int64  `json:"cache_bytes"`   // of blocks in the engine's cache, at the end
 	MaxRSSBytes int64  `json:"max_rss_bytes"` // of this process, at its highest
 }
 
@@ -157,7 +158,7 @@ func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
 		}
 	}
 	stats, err := r.store.Stats()
-	r.result.DiskBytes, r.result.MaxRSSBytes = stats.DiskBytes, maxRSS()
+	r.result.DiskBytes, r.result.CacheBytes, r.result.MaxRSSBytes = stats.DiskBytes, stats.CacheBytes, maxRSS()
 	return r.result, err
 }
 

@@ -13,49 +13,57 @@ const (
 )
 
 // fill stores events before anything is measured, in appends of Batch events, and
-// reports whether the last were slower than the first. Streams of ten events, for
-// load, grow in between.
+// notes whether the last part was slower than the first. Streams of ten events,
+// for load, grow in between.
 func (r *runner) fill(ctx context.Context) error {
-	if r.Fill == 0 && !r.Load {
-		return nil
-	}
-	var rates []float64
 	passes := 0
+	if !r.Load {
+		passes = loadEvents
+	}
+	var steady []float64 // rates of the first and the last part, to the bare file
 	for done := 0; done < r.Fill || passes < loadEvents; {
-		if done < r.Fill {
-			n := min(fillPart, r.Fill-done)
-			rate, err := r.fillPart(ctx, n, uint64(done))
+		if n := min(fillPart, r.Fill-done); n > 0 {
+			edge := done == 0 || done+n == r.Fill
+			rate, limit, err := r.fillPart(ctx, n, edge)
 			if err != nil {
 				return err
 			}
-			if rates = append(rates, rate); n < fillPart && len(rates) > 1 {
-				rates = rates[:len(rates)-1] // a part that is not whole
+			if r.result.FillPerS = append(r.result.FillPerS, rate); edge {
+				steady = append(steady, rate/limit)
 			}
 			done += n
 			r.Progress("fill", int64(done), int64(r.Fill), "events")
 		}
-		for ; r.Load && passes < loadEvents && passes*r.Fill <= done*loadEvents; passes++ {
+		for ; passes < loadEvents && passes*r.Fill <= done*loadEvents; passes++ {
 			if err := r.loadPass(ctx); err != nil {
 				return err
 			}
 		}
-		if !r.Load {
-			passes = loadEvents
-		}
 	}
-	if r.Fill > 0 {
+	if n := len(r.result.FillPerS); n > 0 {
 		r.result.FillEvents = r.Fill
-		r.result.FillFirstPerS, r.result.FillLastPerS = rates[0], rates[len(rates)-1]
-		r.result.FillRatio = rates[len(rates)-1] / rates[0]
+		r.result.FillRatio = r.result.FillPerS[n-1] / r.result.FillPerS[0]
+		r.result.FillSteady = steady[len(steady)-1] / steady[0]
 	}
 	return nil
 }
 
-// fillPart stores n events and returns how many a second.
-func (r *runner) fillPart(ctx context.Context, n int, seed uint64) (float64, error) {
+// fillPart stores n events and returns how many a second, and, when asked, how
+// many appends a second the bare file took just before and after.
+func (r *runner) fillPart(ctx context.Context, n int, bare bool) (rate, limit float64, err error) {
 	workers := min(fillAppenders, r.Streams)
+	beside := &side{name: "limit", work: r.appendBare}
+	turn := func() error {
+		if !bare {
+			return nil
+		}
+		return beside.turn(ctx, workers, min(warmUp, r.Duration), uint64(n))
+	}
+	if err := turn(); err != nil {
+		return 0, 0, err
+	}
 	begin := time.Now()
-	err := each(ctx, workers, seed, func(w *worker) error {
+	err = each(ctx, workers, uint64(begin.UnixNano()), func(w *worker) error {
 		own := (r.Streams - w.n + workers - 1) / workers
 		for left := (n + workers - 1 - w.n) / workers; left > 0; {
 			k := min(left, r.Batch)
@@ -66,5 +74,10 @@ func (r *runner) fillPart(ctx context.Context, n int, seed uint64) (float64, err
 		}
 		return nil
 	})
-	return float64(n) / time.Since(begin).Seconds(), err
+	if err != nil {
+		return 0, 0, err
+	}
+	rate = float64(n) / time.Since(begin).Seconds()
+	err = turn()
+	return rate, median(beside.rates), err
 }

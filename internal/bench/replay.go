@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -15,13 +16,16 @@ func (r *runner) replay(ctx context.Context) error {
 	var ours, alone []float64
 	for round := range r.Rounds {
 		begin := time.Now()
-		events, err := r.replayEvents(ctx)
+		var events int64
+		var err error
+		pprof.Do(ctx, pprof.Labels("side", "replay"), func(ctx context.Context) { events, err = r.replayEvents(ctx) })
 		if err != nil {
 			return err
 		}
 		took := time.Since(begin)
 		begin = time.Now()
-		if err := r.replayDriver(ctx); err != nil {
+		pprof.Do(ctx, pprof.Labels("side", "driver"), func(ctx context.Context) { err = r.replayDriver(ctx) })
+		if err != nil {
 			return err
 		}
 		r.result.ReplayEvents = events

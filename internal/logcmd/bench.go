@@ -143,8 +143,8 @@ func benchFields(r *bench.Result, c bench.Config) []cli.Field {
 			count(r.SpreadAppendsPerS), r.HotRatio, cli.Count(r.Reruns))})
 	}
 	if c.Fill > 0 {
-		fields = append(fields, cli.Field{Name: "fill", Value: fmt.Sprintf("%s events, first 100,000 at %s/s, last at %s/s: %.2f",
-			cli.Count(int64(r.FillEvents)), count(r.FillFirstPerS), count(r.FillLastPerS), r.FillRatio)})
+		fields = append(fields, cli.Field{Name: "fill", Value: fmt.Sprintf("%s events, first part at %s/s, last at %s/s: %.2f (%.2f beside the bare file)",
+			cli.Count(int64(r.FillEvents)), count(r.FillPerS[0]), count(r.FillPerS[len(r.FillPerS)-1]), r.FillRatio, r.FillSteady)})
 	}
 	if c.Load {
 		fields = append(fields, cli.Field{Name: "load of 10 events", Value: fmt.Sprintf("p50 %.1f µs; ten point reads %.1f µs: %.2fx", r.LoadP50, r.GetsP50, r.LoadRatio)})
