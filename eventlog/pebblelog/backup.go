@@ -46,10 +46,14 @@ func (l *Log) backup(ctx context.Context, dir string) error {
 	if _, err := l.opts.FS.Stat(dir); err == nil {
 		return fs.ErrExist
 	}
+	tails := l.heads.tails()
 	if err := l.db.Checkpoint(dir); err != nil {
 		return err
 	}
-	err := l.seal(ctx, dir)
+	err := tails.write(l.opts.FS, dir)
+	if err == nil {
+		err = l.seal(ctx, dir)
+	}
 	if err != nil {
 		err = errors.Join(err, l.opts.FS.RemoveAll(dir))
 	}

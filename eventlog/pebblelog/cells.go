@@ -15,35 +15,34 @@ import (
 
 // A cellView lets readers see cells as they are on disk. Commits and index rows
 // are never changed, so a durable revision bounds them; a cell is overwritten in
-// place, so while batches with cells are being synced readers use a snapshot from
-// before the first of them. (A snapshot for each batch, for all rows, would need
-// none of the bounds, and costs two locks of the engine's mutex for every sync.)
+// place, so while a batch with cells is being synced readers use a snapshot from
+// before it. (A snapshot for each batch, for all rows, would need none of the
+// bounds, and costs two locks of the engine's mutex for every sync.)
 type cellView struct {
-	mu     sync.RWMutex
-	hidden []*pebble.Snapshot // before each batch that is not durable, oldest first
+	mu       sync.RWMutex
+	snapshot *pebble.Snapshot // nil: what the engine shows is durable
 }
 
-// hide keeps readers at the present state until as many calls of show as there
-// were of hide. After a failed sync there is no show: the batch stays hidden.
+// hide keeps readers at the present state until show. After a failed sync there
+// is no show: the batch stays hidden.
 func (v *cellView) hide(db *pebble.DB) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.hidden = append(v.hidden, db.NewSnapshot())
+	v.snapshot = db.NewSnapshot()
 }
 
-// show shows the oldest batch that is hidden.
 func (v *cellView) show() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.hidden[0].Close()
-	v.hidden = append(v.hidden[:0], v.hidden[1:]...)
+	v.snapshot.Close()
+	v.snapshot = nil
 }
 
-func (v *cellView) close() (err error) {
-	for _, s := range v.hidden {
-		err = errors.Join(err, s.Close())
+func (v *cellView) close() error {
+	if v.snapshot == nil {
+		return nil
 	}
-	return err
+	return v.snapshot.Close()
 }
 
 // iter opens an iterator over durable cells. The iterator outlives the snapshot,
@@ -51,14 +50,14 @@ func (v *cellView) close() (err error) {
 func (v *cellView) iter(db *pebble.DB, o *pebble.IterOptions) (*pebble.Iterator, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	if len(v.hidden) > 0 {
-		return v.hidden[0].NewIter(o)
+	if v.snapshot != nil {
+		return v.snapshot.NewIter(o)
 	}
 	return db.NewIter(o)
 }
 
-// cellVersion returns the version that a cell has behind all batches handed to
-// the engine, 0 when it is absent. It is for the leader.
+// cellVersion returns the version that a cell has, 0 when it is absent. It is for
+// the leader: all that the engine shows it is durable.
 func (l *Log) cellVersion(name string) (uint64, error) {
 	key := appendCellKey(nil, name)
 	value, closer, err := l.db.Get(key)

@@ -9,22 +9,23 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// A committer merges concurrent Writes of all shards into synced batches. It has
-// no goroutine: a caller that finds no leader leads. It checks its own request
-// and all that have gathered, hands their rows to the engine as one batch, and
-// then hands on the lead: the next group is checked and put together while this
-// one is on its way to the disk. One caller alone so never waits for another
-// goroutine of ours.
+// A committer merges concurrent Writes of all shards into one synced batch at a
+// time. It has no goroutine: a caller that finds no leader leads, writes its own
+// request and all that have gathered, and hands the lead to the first one that
+// came meanwhile. One caller alone so never waits for another goroutine of ours.
+//
+// Groups do not overlap: a group is checked and written when the one before it is
+// durable. To prepare one during the sync of the other was no faster (each sync
+// then carries half as many), and the order on disk would prove less: now a
+// record in the write-ahead log says that all before it was synced.
 type committer struct {
 	mu    sync.Mutex
 	queue []*request
 	led   bool // somebody leads; the queue is empty otherwise
 
-	// The rest is the leader's own.
-	last *group // the last one handed to the engine
-
-	lost sync.Mutex
-	ids  map[[16]byte]bool // of the writes under way when the directory failed
+	// The leader's own.
+	group group
+	ids   map[[16]byte]bool // of the writes under way when the directory failed
 }
 
 // maxMerged bounds the rows of one merged batch, in bytes: above it the batch
@@ -59,48 +60,77 @@ func (c *committer) join(r *request) bool {
 	return true
 }
 
-// lead brings the group that starts with r to the disk, and hands the lead on
-// as soon as the engine has it.
+// lead writes the group that starts with r and hands the lead on.
 func (c *committer) lead(l *Log, r *request) {
 	// Callers of the last group are just waking up; two turns let them join.
 	runtime.Gosched()
 	runtime.Gosched()
-	g := c.take()
-	g.apply(l)
+	members := c.take()
+	c.write(l, members)
 	if next := c.next(); next != nil {
 		next.wake <- struct{}{}
 	}
-	g.finish(l)
-	for _, m := range g.members {
+	for _, m := range members {
+		m.release()
 		if m != r {
 			m.wake <- struct{}{}
 		}
 	}
-	g.release()
+}
+
+// write sets the answer of every member.
+func (c *committer) write(l *Log, members []*request) {
+	err := l.failure.get()
+	if err == nil {
+		err = c.group.write(l, members)
+	}
+	if err == nil {
+		return
+	}
+	for _, r := range c.group.staged {
+		c.lose(r)
+	}
+	for _, r := range members {
+		c.refuse(r, err)
+	}
+}
+
+// lose notes a write that may or may not be on disk.
+func (c *committer) lose(r *request) {
+	if c.ids == nil {
+		c.ids = map[[16]byte]bool{}
+	}
+	c.ids[r.write.ID] = true
+}
+
+// refuse answers a request after a failure. A write that was under way then is of
+// unknown outcome for ever, also when it is repeated; all others are not written.
+func (c *committer) refuse(r *request, err error) {
+	if r.err = err; c.ids[r.write.ID] {
+		r.err = fmt.Errorf("%w: %w", driver.ErrUnknown, err)
+	}
 }
 
 // take removes the requests of the next group from the queue: the leader's own,
 // which is the first that has not been withdrawn, and what fits behind it.
-func (c *committer) take() *group {
+func (c *committer) take() (members []*request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	g := newGroup(c.last)
-	c.last = g
 	size, n := 0, 0
 	for _, r := range c.queue {
-		if len(g.members) > 0 && size+r.size() > maxMerged {
+		if len(members) > 0 && size+r.size() > maxMerged {
 			break
 		}
 		n++
 		if r.state.Load() == leading || r.move(queued, taken) {
-			g.members = append(g.members, r)
+			members = append(members, r)
 			size += r.size()
 		} else {
 			r.release()
 		}
 	}
 	c.drop(n)
-	return g
+	return members
 }
 
 // next chooses the next leader, or ends the lead when nobody waits.
@@ -124,28 +154,4 @@ func (c *committer) drop(n int) {
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-}
-
-// lose notes writes that may or may not be on disk.
-func (c *committer) lose(requests []*request) {
-	c.lost.Lock()
-	defer c.lost.Unlock()
-	if c.ids == nil {
-		c.ids = map[[16]byte]bool{}
-	}
-	for _, r := range requests {
-		c.ids[r.write.ID] = true
-	}
-}
-
-// refuse answers requests after a failure. A write that was under way then is of
-// unknown outcome for ever, also when it is repeated; all others are not written.
-func (c *committer) refuse(requests []*request, err error) {
-	c.lost.Lock()
-	defer c.lost.Unlock()
-	for _, r := range requests {
-		if r.err = err; c.ids[r.write.ID] {
-			r.err = fmt.Errorf("%w: %w", driver.ErrUnknown, err)
-		}
-	}
 }

@@ -56,7 +56,7 @@ func TestEveryFailedOperation(t *testing.T) {
 	for i := range rounds(25) {
 		f := &fault{err: errDisk, at: 1 + rng.Int64N(int64(10+20*i)), on: i%2 == 0}
 		synctest.Test(t, func(t *testing.T) {
-			if survives(t, f) {
+			if survives(t, f, 800) {
 				failed++
 			}
 		})
@@ -66,17 +66,17 @@ func TestEveryFailedOperation(t *testing.T) {
 	}
 }
 
-// survives runs writers into a fault and reports whether the directory failed.
-func survives(t *testing.T, f *fault) bool {
+// survives runs writers into a fault, for so many answers, and reports whether the directory failed.
+func survives(t *testing.T, f *fault, answers int) bool {
 	disk := vfs.NewCrashableMem()
-	o := &Options{FS: errorfs.Wrap(disk, f), MemTableSize: 256 << 10, CacheSize: 1 << 20}
+	o := &Options{FS: errorfs.Wrap(disk, f), MemTableSize: 1 << 20, CacheSize: 1 << 20}
 	l, err := Open("log", o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.armed.Store(true)
 	h := newHistory()
-	h.run(l, 8, func() bool { return h.count() < 1000 })
+	h.run(l, 8, func() bool { return h.count() < answers })
 	past := h.now()
 	broken := l.failure.failed()
 	if err := verify(l, past); err != nil {
@@ -150,7 +150,7 @@ func TestFailureOfEachFile(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := &fault{err: syscall.ENOSPC, match: c.match, at: 1, on: true}
-				if got := survives(t, f); got != c.fails {
+				if got := survives(t, f, 4000); got != c.fails {
 					t.Errorf("the directory failed: %v, expected %v", got, c.fails)
 				}
 				if f.hits.Load() == 0 {

@@ -49,21 +49,9 @@ func readFormat(fsys vfs.FS, dir string) error {
 	return nil
 }
 
-// writeFormat writes the format file so that it is whole or not there.
+// writeFormat marks dir as an event log.
 func writeFormat(fsys vfs.FS, dir string) error {
-	tmp := fsys.PathJoin(dir, formatFile+".tmp")
-	f, err := fsys.Create(tmp, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(f, formatText, formatVersion)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(tmp, fsys.PathJoin(dir, formatFile)); err != nil {
-		return err
-	}
-	return syncDir(fsys, dir)
+	return replaceFile(fsys, dir, formatFile, fmt.Sprintf(formatText, formatVersion))
 }
 
 func syncDir(fsys vfs.FS, dir string) error {
@@ -75,7 +63,7 @@ func syncDir(fsys vfs.FS, dir string) error {
 }
 
 // ours lists the files that an empty directory may hold all the same.
-var ours = map[string]bool{"LOCK": true, ownerFile: true, formatFile + ".tmp": true, "lost+found": true}
+var ours = map[string]bool{"LOCK": true, ownerFile: true, formatFile + tmpSuffix: true, "lost+found": true}
 
 // claim makes an empty directory an event log.
 func claim(fsys vfs.FS, dir string) error {

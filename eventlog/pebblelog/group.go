@@ -2,57 +2,49 @@ package pebblelog
 
 import (
 	"fmt"
-	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// A group is the requests that are written as one batch. Its leader puts it
-// together and hands it to the engine; the requests are then answered when it is
-// durable, and so is every group before it.
+// A group is the requests that are written as one batch. It is used again for
+// the next group.
 type group struct {
-	members []*request
-	staged  []*request // those whose conditions hold and which write
-	heads   []staged   // how far they move the shards
-
-	versions map[string]uint64 // of the cells it writes
-	batch    *pebble.Batch     // nil: nothing to write
-	merged   *pebble.Batch     // the group's own, reused
-	before   *group            // the group before, until this one is done
-	done     sync.WaitGroup    // until it is durable or has failed
+	staged   []*request        // whose conditions hold and which write
+	heads    []*shard          // whose next revision has moved
+	versions map[string]uint64 // of the cells written
+	merged   *pebble.Batch     // the rows of several requests
 }
 
-// staged is a shard with the revision that a group moves it to.
-type staged struct {
-	shard *shard
-	to    driver.Revision
-}
-
-func newGroup(before *group) *group {
-	g := &group{before: before}
-	g.done.Add(1)
-	return g
-}
-
-// apply checks the members one by one, stages those that hold, and hands their
-// rows to the engine. It is called by one leader at a time.
-func (g *group) apply(l *Log) {
-	if err := l.failure.get(); err != nil {
-		return // finish refuses all
-	}
+// write checks the members one by one, each behind those before it, writes those
+// that hold as one batch, and shows readers the change. The answers of those that
+// do not hold are set; they are given after the sync, for they rest on it too. An
+// error is the failure of the directory.
+func (g *group) write(l *Log, members []*request) error {
+	g.reset()
 	full := l.space.check()
-	for _, r := range g.members {
+	for _, r := range members {
 		if r.rows != nil && full != nil {
 			r.err = full
 		} else if r.err = g.check(l, r.write); r.err == nil && r.rows != nil {
 			g.stage(l, r)
 		}
 	}
-	if g.join(l); g.batch != nil {
-		g.commit(l)
+	if len(g.staged) == 0 {
+		return nil
 	}
+	if err := g.sync(l); err != nil {
+		return err
+	}
+	g.publish(l)
+	return nil
+}
+
+func (g *group) reset() {
+	clear(g.staged)
+	g.staged, g.heads = g.staged[:0], g.heads[:0]
+	clear(g.versions)
 }
 
 // check returns nil when all conditions of w hold behind what is staged.
@@ -100,7 +92,7 @@ func (g *group) stage(l *Log, r *request) {
 		if n := len(b.Commits); n > 0 {
 			s := l.heads.ensure(b.Shard)
 			s.next += driver.Revision(n)
-			g.heads = append(g.heads, staged{s, s.next})
+			g.heads = append(g.heads, s)
 		}
 	}
 	for i := range r.write.Cells {
@@ -122,76 +114,45 @@ func (g *group) stageCell(o *driver.CellOp) {
 	}
 }
 
-// join makes one batch of the rows of the staged requests.
-func (g *group) join(l *Log) {
-	switch len(g.staged) {
-	case 0:
-		return
-	case 1:
-		g.batch = g.staged[0].rows
-		return
+// batch returns the rows of all staged requests.
+func (g *group) batch(l *Log) (*pebble.Batch, error) {
+	if len(g.staged) == 1 {
+		return g.staged[0].rows, nil
 	}
-	g.merged = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(maxMerged))
+	if g.merged == nil {
+		g.merged = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(maxMerged))
+	}
+	g.merged.Reset()
 	for _, r := range g.staged {
 		if err := g.merged.Apply(r.rows, nil); err != nil {
-			l.failure.set(fatalError{err})
-			return
+			return nil, err
 		}
 	}
-	g.batch = g.merged
+	return g.merged, nil
 }
 
-// commit hands the batch to the engine, which writes its log, changes its
-// memtable and starts a sync. What the engine cannot survive it panics on.
-func (g *group) commit(l *Log) {
+// sync hands the rows to the engine and waits until they are durable. What the
+// engine cannot survive it panics on.
+func (g *group) sync(l *Log) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			l.failure.set(fatalError{fmt.Errorf("engine: %v", p)})
-			g.batch = nil
+			err = l.failure.get()
 		}
 	}()
-	if g.cells() {
-		l.cells.hide(l.db)
-	}
-	var err error
-	if l.opts.noSync {
-		err = l.db.Apply(g.batch, pebble.NoSync)
-	} else {
-		err = l.db.ApplyNoSyncWait(g.batch, pebble.Sync)
-	}
+	b, err := g.batch(l)
 	if err != nil {
 		panic(err)
 	}
-}
-
-// finish waits until the group is durable, or has failed, shows readers what it
-// changed, and completes the answers. Groups finish in order: what readers see of
-// one they see of those before it, and a refusal rests on what went before too.
-func (g *group) finish(l *Log) {
-	if err := g.sync(l); err != nil {
-		l.commits.lose(g.staged)
-		l.commits.refuse(g.members, err)
-	} else {
-		for _, h := range g.heads {
-			h.shard.durable.Store(uint64(h.to))
-		}
-		if g.cells() {
-			l.cells.show()
-		}
-		l.watchers.moved(g.heads)
+	if g.cells() {
+		l.cells.hide(l.db)
 	}
-	g.before = nil
-	g.done.Done()
-}
-
-func (g *group) sync(l *Log) error {
-	if g.batch != nil && !l.opts.noSync {
-		if err := g.batch.SyncWait(); err != nil {
-			l.failure.set(fatalError{err})
-		}
+	how := pebble.Sync
+	if l.opts.noSync {
+		how = pebble.NoSync
 	}
-	if g.before != nil {
-		g.before.done.Wait()
+	if err := l.db.Apply(b, how); err != nil {
+		panic(err)
 	}
 	return l.failure.get()
 }
@@ -199,12 +160,13 @@ func (g *group) sync(l *Log) error {
 // cells reports whether the group writes a cell.
 func (g *group) cells() bool { return len(g.versions) > 0 }
 
-// release gives the memory of the batches back to the engine.
-func (g *group) release() {
-	for _, r := range g.members {
-		r.release()
+// publish shows readers and watchers what has become durable.
+func (g *group) publish(l *Log) {
+	for _, s := range g.heads {
+		s.durable.Store(uint64(s.next))
 	}
-	if g.merged != nil {
-		g.merged.Close()
+	if g.cells() {
+		l.cells.show()
 	}
+	l.watchers.moved(g.heads)
 }

@@ -26,10 +26,14 @@ type guard struct {
 	dir     string
 	failure *failure
 	tables  retry
+
+	mu      sync.Mutex
+	opening bool     // the engine may take damage for an end: nothing is removed yet
+	removed []string // what it wanted removed meanwhile
 }
 
 func newGuard(fs vfs.FS, dir string, f *failure) *guard {
-	return &guard{FS: fs, dir: dir, failure: f, tables: retry{closing: make(chan struct{})}}
+	return &guard{FS: fs, dir: dir, failure: f, tables: retry{closing: make(chan struct{})}, opening: true}
 }
 
 // Unwrap returns the file system below.
@@ -49,7 +53,9 @@ func (g *guard) vital(name string) bool {
 	return g.within(name) && (isLog(base) || strings.HasPrefix(base, "MANIFEST-") || strings.HasPrefix(base, "marker."))
 }
 
-func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+const logSuffix = ".log"
+
+func isLog(name string) bool { return strings.HasSuffix(name, logSuffix) }
 
 // Create creates a file. A vital one that cannot be created is the failure of
 // the directory, and what the engine gets instead keeps nothing.
@@ -99,10 +105,35 @@ func (g *guard) OpenDir(name string) (vfs.File, error) {
 
 // Remove removes a file, unless it is frozen.
 func (g *guard) Remove(name string) error {
-	if g.frozen(name) {
+	if g.frozen(name) || g.later(name) {
 		return nil
 	}
 	return g.FS.Remove(name)
+}
+
+// later notes the removal of a file while the engine opens.
+func (g *guard) later(name string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.opening {
+		g.removed = append(g.removed, name)
+	}
+	return g.opening
+}
+
+// opened ends the opening: the log was found whole.
+func (g *guard) opened() error {
+	g.mu.Lock()
+	g.opening = false
+	names := g.removed
+	g.removed = nil
+	g.mu.Unlock()
+	for _, name := range names {
+		if err := g.Remove(name); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // Rename renames a file, unless it is frozen.

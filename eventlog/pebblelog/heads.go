@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"fmt"
 	"maps"
 	"sync/atomic"
 
@@ -58,7 +59,7 @@ func (h *heads) load(db *pebble.DB) error {
 		id := shardOf(it.Key())
 		end := successor(appendShard(nil, kindCommit, id))
 		if !it.SeekLT(end) {
-			break
+			return fmt.Errorf("tail of shard %d: %w", id, it.Error())
 		}
 		_, rev, err := parseCommitKey(it.Key())
 		if err != nil {

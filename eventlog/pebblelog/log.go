@@ -28,6 +28,8 @@ type Log struct {
 	cells    cellView
 	watchers watchers
 	space    space
+	tails    sync.Mutex     // the tails file
+	saving   sync.WaitGroup // of it, after flushes
 
 	gate   sync.RWMutex // held shared by calls under way
 	closed bool
@@ -93,7 +95,8 @@ func (l *Log) closeEngine() error {
 	if errors.As(l.failure.get(), &fatal) {
 		return l.failure.get()
 	}
-	err := l.cells.close()
-	err = errors.Join(err, l.db.Close())
+	err := errors.Join(l.cells.close(), l.db.Close())
+	l.saving.Wait()
+	l.saveTails()
 	return errors.Join(err, l.lock.Close())
 }

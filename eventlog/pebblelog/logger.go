@@ -17,6 +17,7 @@ type engineLogger struct {
 	failure *failure
 	space   *space
 	tables  *retry
+	flushed func() // called after a flush, with the engine's lock held
 }
 
 func (l *engineLogger) Infof(format string, args ...any) {
@@ -60,6 +61,9 @@ func (l *engineLogger) events() *pebble.EventListener {
 		},
 		FlushEnd: func(i pebble.FlushInfo) {
 			l.space.flushed(i.Err)
+			if i.Err == nil {
+				l.flushed()
+			}
 			l.log.Debug("pebblelog: flushed", "info", i)
 		},
 		CompactionEnd: func(i pebble.CompactionInfo) { l.log.Debug("pebblelog: compacted", "info", i) },

@@ -102,6 +102,8 @@ func makeDir(fsys vfs.FS, dir string) error {
 	return nil
 }
 
+var quiet = slog.New(slog.DiscardHandler)
+
 // openHeld opens a directory that this process has locked.
 func openHeld(dir string, o *Options, lock *pebble.Lock) (*Log, error) {
 	err := readFormat(o.FS, dir)
@@ -113,7 +115,7 @@ func openHeld(dir string, o *Options, lock *pebble.Lock) (*Log, error) {
 	}
 	logger := o.Logger
 	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+		logger = quiet
 	}
 	l := &Log{dir: dir, opts: o, log: logger.With("dir", dir), failure: newFailure(dir)}
 	l.guard = newGuard(o.FS, dir, l.failure)
@@ -124,37 +126,35 @@ func openHeld(dir string, o *Options, lock *pebble.Lock) (*Log, error) {
 	return l, nil
 }
 
-// openEngine opens the engine, a new one twice: the first log file of a new
-// engine lacks the offsets by which a damaged record is told from a torn tail.
+// openEngine opens the engine. Nothing that it thinks obsolete is removed before
+// the log has been found whole.
 func (l *Log) openEngine(lock *pebble.Lock) error {
 	desc, err := pebble.Peek(l.dir, l.opts.FS)
+	if err == nil && desc.Exists {
+		err = checkFiles(l.opts.FS, l.dir, desc.ManifestFilename)
+	}
+	if err == nil {
+		err = l.startEngine(lock)
+	}
 	if err != nil {
 		return err
 	}
-	for range 2 {
-		if err := l.startEngine(lock); err != nil {
-			return err
-		}
-		if desc.Exists {
-			break
-		}
-		if err := l.db.Close(); err != nil {
-			return err
-		}
-		desc.Exists = true
+	if err := l.checkEngine(); err != nil {
+		l.failure.set(err)
+		return errors.Join(err, l.db.Close())
 	}
 	return nil
 }
 
-func (l *Log) startEngine(lock *pebble.Lock) error {
-	logger := &engineLogger{log: l.log, failure: l.failure, space: &l.space, tables: &l.guard.tables}
+// startEngine runs in a goroutine, for Fatalf ends it.
+func (l *Log) startEngine(lock *pebble.Lock) (err error) {
+	logger := &engineLogger{log: l.log, failure: l.failure, space: &l.space, tables: &l.guard.tables, flushed: l.flushed}
 	opts := l.opts.engine(l.guard, logger)
 	opts.EventListener = logger.events()
 	opts.Lock = lock
 	opts.ErrorIfNotExists = l.opts.ReadOnly
 	done := make(chan struct{})
-	var err error
-	go func() { // Fatalf ends the goroutine
+	go func() {
 		defer close(done)
 		l.db, err = pebble.Open(l.dir, opts)
 	}()
@@ -162,8 +162,19 @@ func (l *Log) startEngine(lock *pebble.Lock) error {
 	if l.db == nil {
 		return errors.Join(err, l.failure.get())
 	}
-	if err := errors.Join(l.failure.get(), l.heads.load(l.db)); err != nil {
-		return errors.Join(err, l.db.Close())
-	}
 	return nil
+}
+
+// checkEngine learns the tails and compares them with what they must be.
+func (l *Log) checkEngine() error {
+	if err := l.failure.get(); err != nil {
+		return err
+	}
+	if err := l.heads.load(l.db); err != nil {
+		return err
+	}
+	if err := l.checkTails(); err != nil {
+		return err
+	}
+	return l.guard.opened()
 }

@@ -52,7 +52,8 @@ type Options struct {
 	CacheSize int64
 
 	// MemTableSize is the memory in bytes that gathers new rows before they are
-	// sorted into a file. Up to four may wait for the disk. Default 64 MiB.
+	// sorted into a file. Up to four may wait for the disk. Default 64 MiB, at
+	// least 1 MiB.
 	MemTableSize int
 
 	// Compression of stored blocks. Default Balanced.
@@ -86,6 +87,7 @@ type Options struct {
 
 const (
 	defaultMemTableSize = 64 << 20
+	minMemTableSize     = 1 << 20 // half of it is more than trailerReach in a log, whatever the rows
 	defaultCacheSize    = 128 << 20
 )
 
@@ -103,6 +105,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	if c.MemTableSize == 0 {
 		c.MemTableSize = defaultMemTableSize
 	}
+	c.MemTableSize = max(c.MemTableSize, minMemTableSize)
 	if c.CacheSize == 0 {
 		c.CacheSize = max(defaultCacheSize, 2*int64(c.MemTableSize))
 	}

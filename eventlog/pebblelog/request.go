@@ -2,7 +2,6 @@ package pebblelog
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,8 +32,8 @@ func newRequest(w *driver.Write) *request {
 
 func (r *request) move(from, to int32) bool { return r.state.CompareAndSwap(from, to) }
 
-// wait returns nil when r is answered or asked to lead, and an error when ctx
-// ended before.
+// wait returns nil when r is answered or asked to lead, and ctx's error when ctx
+// ended before the turn of r had come.
 func (r *request) wait(ctx context.Context) error {
 	done := ctx.Done()
 	if done == nil {
@@ -48,9 +47,6 @@ func (r *request) wait(ctx context.Context) error {
 	}
 	if r.move(queued, withdrawn) {
 		return ctx.Err()
-	}
-	if r.state.Load() == taken {
-		return fmt.Errorf("%w: %w", driver.ErrUnknown, ctx.Err())
 	}
 	<-r.wake
 	return nil

@@ -48,15 +48,15 @@ func (w *watcher) take() map[int]driver.Revision {
 }
 
 // moved tells every watcher the heads that have become durable.
-func (ws *watchers) moved(heads []staged) {
+func (ws *watchers) moved(heads []*shard) {
 	if ws.count.Load() == 0 || len(heads) == 0 {
 		return
 	}
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	for w := range ws.all {
-		for _, h := range heads {
-			w.add(h.shard.id, h.to)
+		for _, s := range heads {
+			w.add(s.id, s.next)
 		}
 		w.notify()
 	}

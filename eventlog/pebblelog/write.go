@@ -14,9 +14,9 @@ import (
 var ErrReadOnly = errors.New("opened read-only")
 
 // Write does all of w or nothing; see driver.Log. It returns after w is on disk.
-// When ctx ends while w waits for its turn, nothing of it is written; when ctx
-// ends later the error wraps driver.ErrUnknown, except for a caller whose turn it
-// was to write for the others: that one waits for the disk.
+// When ctx ends while w waits for its turn, nothing of it is written. Once its
+// turn has come Write waits for the disk, whatever ctx says: so only a failure of
+// the directory leaves an outcome unknown.
 func (l *Log) Write(ctx context.Context, w driver.Write) error {
 	if err := l.write(ctx, &w); err != nil {
 		return fmt.Errorf("pebblelog: %w", err)
