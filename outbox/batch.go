@@ -89,9 +89,13 @@ func (b *batch) half() *batch {
 
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.outcomes = make([]outcome, len(b.items))
+	lives, err := b.lives(tx)
+	if err != nil {
+		return err
+	}
 	wrote := false
 	for i, it := range b.items {
-		o, err := b.step(tx, it, wrote)
+		o, err := b.step(tx, it, lives[i], wrote)
 		if errors.Is(err, errFull) {
 			break
 		}
@@ -103,6 +107,19 @@ func (b *batch) run(tx *eventlog.Tx) error {
 	}
 	b.label(tx)
 	return nil
+}
+
+// lives reads what happened to the steps so far: before the first of them runs,
+// because a transaction that has written much reads slowly.
+func (b *batch) lives(tx *eventlog.Tx) ([]life, error) {
+	list := make([]life, len(b.items))
+	for i, it := range b.items {
+		var err error
+		if list[i], err = readLife(tx, b.shard, it.id, it.time); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // label gives the commit the metadata that all its steps share.
@@ -118,11 +135,8 @@ func (b *batch) label(tx *eventlog.Tx) {
 }
 
 // step rolls one item forward.
-func (b *batch) step(tx *eventlog.Tx, it pending, crowded bool) (outcome, error) {
-	l, err := readLife(tx, b.shard, it.id, it.time)
+func (b *batch) step(tx *eventlog.Tx, it pending, l life, crowded bool) (outcome, error) {
 	switch {
-	case err != nil:
-		return outcome{}, err
 	case l.over:
 		return outcome{decided: true}, nil
 	case !tx.Time().After(it.time): // the clock that stamped the step is ahead of ours
@@ -131,7 +145,7 @@ func (b *batch) step(tx *eventlog.Tx, it pending, crowded bool) (outcome, error)
 		return outcome{due: l.due}, nil
 	}
 	*tx.Meta() = it.meta()
-	err = b.try(tx, it)
+	err := b.try(tx, it)
 	switch {
 	case err == nil:
 		return outcome{decided: true, wrote: true}, nil

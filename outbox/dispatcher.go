@@ -86,8 +86,10 @@ func (d *dispatcher) sort(it *item, unreadable error) {
 	d.unhandled(it, unreadable)
 }
 
-func (d *dispatcher) room() bool {
-	return len(d.window) < d.ReadAhead && d.bytes < aheadBytes
+// room reports whether there is room to read on beside n items of the window. A
+// reading takes whole pages, so it waits until half of the room is free.
+func (d *dispatcher) room(n int) bool {
+	return n <= d.ReadAhead/2 && d.bytes < aheadBytes/2
 }
 
 // read takes the next steps in hand, as many as there is room for.
@@ -190,17 +192,19 @@ func (d *dispatcher) drop(it *item) {
 }
 
 // advance moves the cursor over what is decided, and over what must wait, which
-// it remembers as open. When there is no room to read on it makes some by
-// parking what is merely queued: no target holds up the others.
+// it remembers as open. When no target can go and there is no room to read on,
+// it makes some by parking what is queued behind busy targets: no target holds
+// up the others.
 func (d *dispatcher) advance() {
+	starving := d.more && len(d.queues.ready) == 0
 	n := 0
 	for _, it := range d.window {
 		if !it.decided {
-			full := len(d.window)-n >= d.ReadAhead || d.bytes >= aheadBytes
-			if !it.waits && !full || len(d.open) >= d.maxOpen {
+			crowd := starving && !d.room(len(d.window)-n)
+			if !it.waits && !crowd || len(d.open) >= d.maxOpen {
 				break
 			}
-			if d.bytes >= aheadBytes {
+			if d.bytes >= aheadBytes/2 {
 				d.drop(it)
 			}
 			it.parked = true

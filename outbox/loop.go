@@ -74,7 +74,7 @@ func (d *dispatcher) drain(ctx context.Context) error {
 		if d.failed != nil {
 			return d.await(d.failed)
 		}
-		if d.busy == 0 && len(d.queues.ready) == 0 && !(d.more && d.room()) {
+		if d.busy == 0 && len(d.queues.ready) == 0 && !d.hungry() {
 			return nil
 		}
 		select {
@@ -100,7 +100,7 @@ func (d *dispatcher) await(err error) error {
 func (d *dispatcher) turn(ctx context.Context) error {
 	d.queues.wake(d.Log.Now())
 	d.advance()
-	if !d.more || !d.room() {
+	if !d.hungry() {
 		return nil
 	}
 	err := d.read(ctx)
@@ -108,9 +108,12 @@ func (d *dispatcher) turn(ctx context.Context) error {
 	return err
 }
 
+// hungry reports whether there is more to read and room for it.
+func (d *dispatcher) hungry() bool { return d.more && d.room(len(d.window)) }
+
 // again is open when there is more to read at once.
 func (d *dispatcher) again() <-chan struct{} {
-	if d.more && d.room() {
+	if d.hungry() {
 		return always
 	}
 	return nil
