@@ -47,10 +47,10 @@ func (l *Log) backup(ctx context.Context, dir string) error {
 		return fs.ErrExist
 	}
 	tails := l.heads.tails()
-	if err := l.db.Checkpoint(dir); err != nil {
-		return err
+	err := l.checkpoint(dir)
+	if err == nil {
+		err = tails.write(l.opts.FS, dir)
 	}
-	err := tails.write(l.opts.FS, dir)
 	if err == nil {
 		err = l.seal(ctx, dir)
 	}
@@ -58,6 +58,20 @@ func (l *Log) backup(ctx context.Context, dir string) error {
 		err = errors.Join(err, l.opts.FS.RemoveAll(dir))
 	}
 	return err
+}
+
+// checkpoint makes a copy with the engine, which panics when it cannot sync the
+// new directory.
+func (l *Log) checkpoint(dir string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%v", p)
+			if e, ok := p.(error); ok {
+				err = e
+			}
+		}
+	}()
+	return l.db.Checkpoint(dir)
 }
 
 // seal marks a copy as whole. The copy may hold a write that is not durable in

@@ -85,13 +85,13 @@ func survives(t *testing.T, f *fault, answers int) bool {
 	if broken {
 		refusesWrites(t, l, past)
 	}
-	cut := picture{past, disk.CrashClone(vfs.CrashCloneCfg{})}
+	cut := picture{past: past, disk: disk.CrashClone(vfs.CrashCloneCfg{})}
 	if err := cut.verify(Options{}); err != nil {
 		t.Errorf("%v: after a power cut: %v", f, err)
 	}
 	_ = l.Close() // may say what failed
 	f.armed.Store(false)
-	again := picture{past, disk}
+	again := picture{past: past, disk: disk}
 	if err := again.verify(Options{}); err != nil {
 		t.Errorf("%v: after a new Open: %v", f, err)
 	}

@@ -19,6 +19,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv("PEBBLELOG_TEST_HOLD"); dir != "" {
 		os.Exit(holdDirectory(dir))
 	}
+	if dir := os.Getenv("PEBBLELOG_TEST_WRITE"); dir != "" {
+		os.Exit(writeUntilKilled(dir))
+	}
 	os.Exit(m.Run())
 }
 

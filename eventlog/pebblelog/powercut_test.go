@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -78,11 +79,12 @@ func cutPower(o *Options, seed uint64, n int) error {
 type picture struct {
 	past map[int]attempt
 	disk vfs.FS
+	dir  string // "log" if empty
 }
 
 func (p *picture) verify(o Options) error {
 	o.FS = p.disk
-	l, err := Open("log", &o)
+	l, err := Open(cmp.Or(p.dir, "log"), &o)
 	if err != nil {
 		return err
 	}
