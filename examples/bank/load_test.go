@@ -121,7 +121,7 @@ func TestKilledImport(t *testing.T) {
 	t.Parallel()
 	var books strings.Builder
 	books.WriteString(header)
-	for i := range 2000 {
+	for i := range 1000 {
 		fmt.Fprintf(&books, "t%d,2024-01-01,coffee,Expenses:%d,%d,EUR\nt%d,2024-01-01,coffee,Assets:%d,-%d,EUR\n", i, i%7, i, i, i%5, i)
 	}
 	dir, text := t.TempDir(), books.String()

@@ -109,7 +109,7 @@ func TestTransfer(t *testing.T) {
 				do(t, log, c.after)
 			}
 			drain(t, log)
-			st, err := bank.Transfers.Await(context.Background(), log, tr.ID)
+			st, err := bank.Transfers.Status(context.Background(), log, tr.ID)
 			if err != nil || st.State != c.state || st.Refused != c.refused || (st.Err == nil) != (c.because == nil) {
 				t.Fatalf("the transfer is %+v, %v", st, err)
 			}
