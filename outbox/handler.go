@@ -16,7 +16,8 @@ type Handler struct {
 	// Type is the step type.
 	Type string
 	// Do does a step. It is a function of an Update: it reads and writes through
-	// tx, may run again, and must not have other effects. What it writes commits
+	// tx, may run again, and must not have other effects; it should heed
+	// tx.Context(), which ends when the runner has to stop. What it writes commits
 	// together with the mark that the step is done. An error (or a panic) rolls
 	// it back and is tried again by Policy, or never if it wraps Abort.
 	Do func(tx *eventlog.Tx, s Raw) error
