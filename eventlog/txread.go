@@ -187,7 +187,11 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	}
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
-	for _, e := range tx.events {
+	for i := range tx.events {
+		if p.Stream != "" && tx.events[i].stream != p.Stream {
+			continue
+		}
+		e := tx.events[i]
 		shard := shardOf(e.stream, len(tx.log.lanes))
 		if !slices.Contains(p.shards, shard) {
 			continue
@@ -199,9 +203,6 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 			tx.log.mu.Unlock()
 			c = &placed{&commit{id: tx.id, meta: tx.meta, time: tx.now}, shard, next}
 			byShard[shard] = c
-		}
-		if p.Stream != "" && e.stream != p.Stream {
-			continue
 		}
 		head, ok := heads[e.stream]
 		if !ok {
