@@ -23,7 +23,7 @@ func TestBackup(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewCrashableMem()
 	l := mustOpen(t, &Options{FS: disk, MemTableSize: 1 << 20})
-	h, ended := newHistory(), make(chan struct{})
+	h, ended := newHistory(1000), make(chan struct{})
 	var stop atomic.Bool
 	go func() { defer close(ended); h.run(l, 16, func() bool { return !stop.Load() }) }()
 	var pictures []picture

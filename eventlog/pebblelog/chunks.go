@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,6 +39,8 @@ const (
 // So the trailer proves nothing about damage further away than any smaller
 // record's end: see minMemTableSize.
 const trailerReach = 64 << 10
+
+var noChunks [chunkBlock]byte // prepared for what never came
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -77,6 +80,9 @@ func (f *chunkFile) check(fsys vfs.FS) error {
 // checkBlock walks the chunks of the block at base. It reports whether one proves
 // that what is damaged before it was whole, and whether the file ends here.
 func (f *chunkFile) checkBlock(base int64, b []byte) (whole, end bool) {
+	if f.damaged >= 0 && bytes.Equal(b, noChunks[:len(b)]) {
+		return false, false
+	}
 	for i := 0; i+headerPlain <= len(b); {
 		n, start := f.chunk(b[i:])
 		trailer := n == 0 && f.trailer(b[i:])

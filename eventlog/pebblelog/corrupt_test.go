@@ -34,11 +34,11 @@ func TestFlippedBytesAreFound(t *testing.T) {
 	})
 	t.Run("after a crash", func(t *testing.T) {
 		l := mustOpen(t, o)
-		corruptFill(t, l, 101, 300)
+		corruptFill(t, l, 101, 170)
 		if err := l.db.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		corruptFill(t, l, 301, corruptCommits)
+		corruptFill(t, l, 171, corruptCommits)
 		flipEach(t, disk.CrashClone(vfs.CrashCloneCfg{}), "", corruptCommits, 1)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
@@ -49,7 +49,7 @@ func TestFlippedBytesAreFound(t *testing.T) {
 	})
 }
 
-const corruptCommits = 400
+const corruptCommits = 240
 
 func corruptFill(t *testing.T, l *Log, from, to driver.Revision) {
 	for rev := from; rev <= to; rev++ {
@@ -83,7 +83,7 @@ func flipEach(t *testing.T, disk *vfs.MemFS, suffix string, commits, spare drive
 		if size == 0 || !strings.HasSuffix(name, suffix) {
 			continue
 		}
-		found, n, step := 0, 0, max(1, size/int64(rounds(40)))
+		found, n, step := 0, 0, max(1, size/int64(rounds(12)))
 		for at := rand.Int64N(step); at < size; at += step {
 			damaged := disk.CrashClone(vfs.CrashCloneCfg{})
 			flip(t, damaged, "log/"+name, at)

@@ -53,10 +53,10 @@ func TestEveryFailedOperation(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	failed := 0
-	for i := range rounds(25) {
-		f := &fault{err: errDisk, at: 1 + rng.Int64N(int64(10+20*i)), on: i%2 == 0}
+	for i := range rounds(12) {
+		f := &fault{err: errDisk, at: 1 + rng.Int64N(int64(10+40*i)), on: i%2 == 0}
 		synctest.Test(t, func(t *testing.T) {
-			if survives(t, f, 800) {
+			if survives(t, f, 300) {
 				failed++
 			}
 		})
@@ -75,7 +75,7 @@ func survives(t *testing.T, f *fault, answers int) bool {
 		t.Fatal(err)
 	}
 	f.armed.Store(true)
-	h := newHistory()
+	h := newHistory(8000)
 	h.run(l, 8, func() bool { return h.count() < answers })
 	past := h.now()
 	broken := l.failure.failed()
@@ -150,7 +150,7 @@ func TestFailureOfEachFile(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				f := &fault{err: syscall.ENOSPC, match: c.match, at: 1, on: true}
-				if got := survives(t, f, 4000); got != c.fails {
+				if got := survives(t, f, 600); got != c.fails {
 					t.Errorf("the directory failed: %v, expected %v", got, c.fails)
 				}
 				if f.hits.Load() == 0 {

@@ -18,6 +18,7 @@ type history struct {
 	mu      sync.Mutex
 	tried   map[int]*attempt
 	next    int
+	pad     int // how large a commit may be
 	answers int
 	tails   [historyShards]driver.Revision // what writers believe
 	version map[string]uint64
@@ -39,8 +40,8 @@ type note struct {
 	Pad     string
 }
 
-func newHistory() *history {
-	return &history{tried: map[int]*attempt{}, version: map[string]uint64{}}
+func newHistory(pad int) *history {
+	return &history{pad: pad, tried: map[int]*attempt{}, version: map[string]uint64{}}
 }
 
 // plan makes the next Write: commits in one to three shards, behind the tails
@@ -52,7 +53,7 @@ func (h *history) plan(rng *rand.Rand) (int, driver.Write) {
 	n := h.next
 	shards := rng.Perm(historyShards)[:1+rng.IntN(3)]
 	w := driver.Write{ID: [16]byte{byte(n), byte(n >> 8), byte(n >> 16)}}
-	data, _ := json.Marshal(note{n, shards, fmt.Sprintf("%*d", rng.IntN(2000), n)})
+	data, _ := json.Marshal(note{n, shards, fmt.Sprintf("%*d", rng.IntN(h.pad), n)})
 	for _, s := range shards {
 		rev := h.tails[s] + 1
 		w.Batches = append(w.Batches, driver.Batch{Shard: s, First: rev, Commits: []driver.Commit{{

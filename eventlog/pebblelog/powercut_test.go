@@ -53,7 +53,7 @@ func cutPower(o *Options, seed uint64, n int) error {
 	if err != nil {
 		return err
 	}
-	h, ended := newHistory(), make(chan struct{})
+	h, ended := newHistory(1000), make(chan struct{})
 	var stop atomic.Bool
 	go func() { defer close(ended); h.run(l, 64, func() bool { return !stop.Load() }) }()
 	pictures := make([]picture, n)
