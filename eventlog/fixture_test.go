@@ -121,6 +121,13 @@ func collect[T any](t testing.TB, seq iter.Seq2[T, error]) (list []T) {
 	return list
 }
 
+// last reads to the end and returns the error that it ends with.
+func last[T any](seq iter.Seq2[T, error]) (err error) {
+	for _, err = range seq {
+	}
+	return err
+}
+
 // text is an entry's text.
 func text(t testing.TB, r eventlog.Record) string {
 	t.Helper()

@@ -155,7 +155,7 @@ func large(n int) eventlog.Event { return eventlog.Raw{Type: "t", Data: make([]b
 
 func tags(n int) (list []string) {
 	for i := range n {
-		list = append(list, fmt.Sprint("tag ", i))
+		list = append(list, fmt.Sprint("numbered ", i))
 	}
 	return list
 }
