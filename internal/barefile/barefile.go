@@ -2,6 +2,12 @@
 // written behind each other, one fdatasync for all callers that wait together.
 // It keeps no index, no checksums and no order to read by; it is the physical
 // limit that benchmarks compare the event log with.
+//
+// Ahead of small writes it fills the next MiB of the file with zeros. That is the
+// fastest honest way that was found: a sync into blocks that exist and were
+// written before needs no change of the file system's own structures, and takes
+// half the time on ext4; blocks that are only reserved (fallocate) take as long
+// as new ones. The event log prepares its write-ahead log in the same way.
 package barefile
 
 import (
@@ -19,15 +25,17 @@ type File struct {
 	group *group // gathers payloads
 	led   bool   // somebody writes
 
-	spare  []byte // the leader's own: the buffer of the last group
-	offset int64
-	filled int64
-	err    error // the first failure; nothing is written after it
+	// The leader's own.
+	spare  []byte // the buffer of the last group
+	offset int64  // of the next write
+	ready  int64  // the file is filled up to here
+	err    error  // the first failure; nothing is written after it
 }
 
 // A group is written and synced together.
 type group struct {
 	data []byte
+	size int           // how many callers
 	lead chan struct{} // a token for the one who must write it
 	done chan struct{} // closed when it is on disk
 	err  error
@@ -47,11 +55,12 @@ func Open(path string) (*File, error) {
 }
 
 // Append writes payload behind all earlier ones and returns when it is on disk.
-// After an error nothing more can be appended.
+// After an error nothing more is appended, and every call returns that error.
 func (b *File) Append(payload []byte) error {
 	b.mu.Lock()
 	g := b.group
 	g.data = append(g.data, payload...)
+	g.size++
 	lead := !b.led
 	b.led = true
 	b.mu.Unlock()
@@ -62,22 +71,22 @@ func (b *File) Append(payload []byte) error {
 		case <-g.lead:
 		}
 	}
-	b.write(g)
+	b.lead(g)
 	return g.err
 }
 
-// write writes the group that gathers and lets one of the next lead.
-func (b *File) write(g *group) {
+// lead writes the group that gathers and lets one of the next group lead.
+func (b *File) lead(g *group) {
 	runtime.Gosched() // callers of the last group join this one
 	runtime.Gosched()
 	b.mu.Lock()
 	b.group = newGroup(b.spare)
 	b.mu.Unlock()
-	g.err = b.sync(g.data)
+	g.err = b.write(g.data)
 	b.mu.Lock()
 	b.spare = g.data
 	next := b.group
-	b.led = len(next.data) > 0
+	b.led = next.size > 0
 	led := b.led
 	b.mu.Unlock()
 	if led {
@@ -86,22 +95,37 @@ func (b *File) write(g *group) {
 	close(g.done)
 }
 
-func (b *File) sync(data []byte) error {
+func (b *File) write(data []byte) error {
 	if b.err != nil {
 		return b.err
 	}
-	if _, b.err = b.f.WriteAt(data, b.offset); b.err == nil {
-		b.offset += int64(len(data))
-		b.err = datasync(b.f)
+	if b.err = b.prepare(int64(len(data))); b.err != nil {
+		return b.err
 	}
+	if _, b.err = b.f.WriteAt(data, b.offset); b.err != nil {
+		return b.err
+	}
+	b.offset += int64(len(data))
+	b.err = datasync(b.f)
 	return b.err
 }
 
-// Size returns the number of bytes appended.
-func (b *File) Size() int64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.offset
+const (
+	smallWrite = 64 << 10 // larger ones gain nothing by zeros
+	fill       = 1 << 20
+)
+
+var zeros [fill]byte
+
+// prepare fills the file ahead of a small write.
+func (b *File) prepare(n int64) error {
+	if n > smallWrite || b.offset+n <= b.ready {
+		return nil
+	}
+	from := max(b.ready, b.offset)
+	b.ready = from + fill
+	_, err := b.f.WriteAt(zeros[:], from)
+	return err
 }
 
 // Close closes the file. It must not be called while somebody appends.
