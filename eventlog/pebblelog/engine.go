@@ -32,7 +32,7 @@ func (o *Options) engine(fs vfs.FS, logger pebble.Logger) *pebble.Options {
 		FS:                          fs,
 		Logger:                      logger,
 		Comparer:                    comparer,
-		CacheSize:                   o.CacheSize,
+		CacheSize:                   o.CacheSize + 2*int64(o.MemTableSize), // memtables are reserved out of it
 		MemTableSize:                uint64(o.MemTableSize),
 		MemTableStopWritesThreshold: maxMemTables,
 		L0CompactionThreshold:       4,

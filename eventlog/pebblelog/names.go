@@ -70,7 +70,7 @@ func nameBounds(shard int, prefix, after string) (lower, upper []byte) {
 
 // stepsBeforeSeek is how many rows of a name are walked before its end is
 // sought: most names have few.
-const stepsBeforeSeek = 8
+const stepsBeforeSeek = 48
 
 // lastPosition returns the name under it with its last durable position, and
 // moves to the next name. A name without a durable row comes back empty.

@@ -46,14 +46,12 @@ func (c Compression) settings() pebble.DBCompressionSettings {
 
 // Options change how a directory is opened. The zero value is a good default.
 type Options struct {
-	// CacheSize is the memory in bytes for blocks read from disk and for the
-	// memtables, which are taken out of it. Default 128 MiB, or what MemTableSize
-	// needs if that is more.
+	// CacheSize is the memory in bytes for blocks read from disk. Default 128 MiB.
 	CacheSize int64
 
 	// MemTableSize is the memory in bytes that gathers new rows before they are
-	// sorted into a file. Up to four may wait for the disk. Default 64 MiB, at
-	// least 1 MiB.
+	// sorted into a file. Under load two are in use, and up to four while the disk
+	// is slow. Default 64 MiB, at least 1 MiB.
 	MemTableSize int
 
 	// Compression of stored blocks. Default Balanced.
@@ -107,7 +105,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	c.MemTableSize = max(c.MemTableSize, minMemTableSize)
 	if c.CacheSize == 0 {
-		c.CacheSize = max(defaultCacheSize, 2*int64(c.MemTableSize))
+		c.CacheSize = defaultCacheSize
 	}
 	if c.Reserve == 0 {
 		c.Reserve = 2 * int64(c.MemTableSize)
