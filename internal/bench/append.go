@@ -24,6 +24,7 @@ func (r *runner) measure(ctx context.Context) error {
 		ours.work = func(ctx context.Context, w *worker) error { return r.modify(ctx, w, "hot/1") }
 		sides = append(sides, spread)
 	}
+	r.Progress("measure", 0, int64(r.Rounds), "rounds")
 	for _, s := range sides {
 		if err := s.turn(ctx, r.Appenders, min(warmUp, r.Duration), 0); err != nil {
 			return err
@@ -50,6 +51,7 @@ func (r *runner) report(ours, limit, spread *side) {
 	out.Ratio = medianRatio(ours.rates, limit.rates)
 	out.P50, out.P99, out.P999 = ours.hist.quantile(0.5), ours.hist.quantile(0.99), ours.hist.quantile(0.999)
 	out.LimitP50, out.LimitP99, out.LimitP999 = limit.hist.quantile(0.5), limit.hist.quantile(0.99), limit.hist.quantile(0.999)
+	out.CPU, out.LimitCPU = ours.cpuPer(), limit.cpuPer()
 	for i := range ours.rates {
 		round := Round{Ours: ours.rates[i], Limit: limit.rates[i]}
 		if r.Hot {
@@ -58,6 +60,7 @@ func (r *runner) report(ours, limit, spread *side) {
 		out.Rounds = append(out.Rounds, round)
 	}
 	if r.Hot {
+		out.SpreadCPU = spread.cpuPer()
 		out.SpreadAppendsPerS, out.HotRatio = median(spread.rates), medianRatio(ours.rates, spread.rates)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -31,7 +32,8 @@ type Config struct {
 	Hot       bool          // all appenders read-modify-write one stream
 	Replay    bool          // read everything back
 	Load      bool          // load streams of ten events
-	// Progress is told what is done, how much of it, and in which unit.
+	// Progress is told what is done, how much of it, and in which unit, by any
+	// goroutine.
 	Progress func(what string, done, total int64, unit string)
 }
 
@@ -50,6 +52,7 @@ type Result struct {
 	P50         float64 `json:"p50_us"`
 	P99         float64 `json:"p99_us"`
 	P999        float64 `json:"p999_us"`
+	CPU         float64 `json:"cpu_us"` // of an append, the engine's background work included
 
 	// The bare file.
 	LimitAppendsPerS float64 `json:"limit_appends_per_s"`
@@ -57,11 +60,13 @@ type Result struct {
 	LimitP50         float64 `json:"limit_p50_us"`
 	LimitP99         float64 `json:"limit_p99_us"`
 	LimitP999        float64 `json:"limit_p999_us"`
+	LimitCPU         float64 `json:"limit_cpu_us"`
 	Ratio            float64 `json:"ratio"`
 	Rounds           []Round `json:"rounds"`
 
 	// Spread is the read-modify-write on all streams, beside a hot one.
 	SpreadAppendsPerS float64 `json:"spread_appends_per_s,omitempty"`
+	SpreadCPU         float64 `json:"spread_cpu_us,omitempty"`
 	HotRatio          float64 `json:"hot_ratio,omitempty"`
 	Reruns            int64   `json:"reruns"` // of Updates that lost a race
 
@@ -132,6 +137,7 @@ type runner struct {
 	bare     *barefile.File
 	payloads [][]byte
 	heads    []uint64 // version of each stream
+	filled   atomic.Int64
 	result   *Result
 }
 
@@ -145,7 +151,10 @@ func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.bare.Close(), r.log.Close()) }()
-	steps := []func(context.Context) error{r.fill, r.measure}
+	steps := []func(context.Context) error{r.measure}
+	if c.Fill > 0 || c.Load {
+		steps = append([]func(context.Context) error{r.fill}, steps...)
+	}
 	if c.Load {
 		steps = append(steps, r.load)
 	}

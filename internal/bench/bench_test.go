@@ -117,7 +117,11 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c := small(t)
 	c.Duration, c.Fill = time.Hour, 200
-	c.Progress = func(string, int64, int64, string) { cancel() } // when the fill is done
+	c.Progress = func(what string, _, _ int64, _ string) {
+		if what == "measure" {
+			cancel()
+		}
+	}
 	if _, err := Run(ctx, c); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
 	}

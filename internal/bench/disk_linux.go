@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +29,15 @@ func fileSystem(dir string) (string, error) {
 		return "", fmt.Errorf("%s is on %s, which is memory: name a directory on a disk", dir, name)
 	}
 	return name, nil
+}
+
+// cpuTime is what this process has used so far.
+func cpuTime() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // maxRSS is the most memory that this process had resident.

@@ -2,8 +2,13 @@
 
 package bench
 
+import "time"
+
 // fileSystem does not know file systems here.
 func fileSystem(string) (string, error) { return "unknown", nil }
+
+// cpuTime is not known here.
+func cpuTime() time.Duration { return 0 }
 
 // maxRSS is not known here.
 func maxRSS() int64 { return 0 }

@@ -16,6 +16,7 @@ const (
 // notes whether the last part was slower than the first. Streams of ten events,
 // for load, grow in between.
 func (r *runner) fill(ctx context.Context) error {
+	r.Progress("fill", 0, int64(r.Fill), "events")
 	passes := 0
 	if !r.Load {
 		passes = loadEvents
@@ -32,7 +33,6 @@ func (r *runner) fill(ctx context.Context) error {
 				steady = append(steady, rate/limit)
 			}
 			done += n
-			r.Progress("fill", int64(done), int64(r.Fill), "events")
 		}
 		for ; passes < loadEvents && passes*r.Fill <= done*loadEvents; passes++ {
 			if err := r.loadPass(ctx); err != nil {
@@ -63,7 +63,7 @@ func (r *runner) fillPart(ctx context.Context, n int, bare bool) (rate, limit fl
 		return 0, 0, err
 	}
 	begin := time.Now()
-	err = each(ctx, workers, uint64(begin.UnixNano()), func(w *worker) error {
+	err = each(ctx, workers, uint64(begin.UnixNano()), func(ctx context.Context, w *worker) error {
 		own := (r.Streams - w.n + workers - 1) / workers
 		for left := (n + workers - 1 - w.n) / workers; left > 0; {
 			k := min(left, r.Batch)
@@ -71,6 +71,9 @@ func (r *runner) fillPart(ctx context.Context, n int, bare bool) (rate, limit fl
 				return fmt.Errorf("fill: %w", err)
 			}
 			left -= k
+			if done := r.filled.Add(int64(k)); done%1000 == 0 {
+				r.Progress("fill", done, int64(r.Fill), "events")
+			}
 		}
 		return nil
 	})

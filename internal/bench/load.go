@@ -29,7 +29,7 @@ func loadName(n int) string { return fmt.Sprintf("load/%d", n) }
 
 // loadPass appends one event to each stream that will be loaded.
 func (r *runner) loadPass(ctx context.Context) error {
-	return each(ctx, fillAppenders, 7, func(w *worker) error {
+	return each(ctx, fillAppenders, 7, func(ctx context.Context, w *worker) error {
 		for n := w.n; n < r.loadStreams(); n += fillAppenders {
 			if _, err := r.log.Append(ctx, loadName(n), nil, r.events(w.rng, 1)...); err != nil {
 				return fmt.Errorf("load: %w", err)
@@ -66,6 +66,7 @@ func (r *runner) load(ctx context.Context) (err error) {
 		return err
 	}
 	var a, b []float64
+	r.Progress("load", 0, int64(r.Rounds), "rounds")
 	for round := range r.Rounds {
 		for _, s := range []*side{ours, gets} {
 			s.hist = histogram{}

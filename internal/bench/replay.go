@@ -14,6 +14,7 @@ import (
 // decoded, payload raw), in turn with the same bytes through the driver alone.
 func (r *runner) replay(ctx context.Context) error {
 	var ours, alone []float64
+	r.Progress("replay", 0, int64(r.Rounds), "rounds")
 	for round := range r.Rounds {
 		begin := time.Now()
 		var events int64

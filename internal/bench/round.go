@@ -25,6 +25,7 @@ type side struct {
 	work  func(ctx context.Context, w *worker) error // one operation
 	rates []float64                                  // operations/s of each round
 	hist  histogram
+	cpu   time.Duration // of the whole process, during the side's turns
 }
 
 // turn runs a side's work in n workers for d.
@@ -32,6 +33,7 @@ func (s *side) turn(ctx context.Context, n int, d time.Duration, seed uint64) er
 	workers := make([]worker, n)
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
+	cpu := cpuTime()
 	labels := pprof.WithLabels(ctx, pprof.Labels("side", s.name))
 	begin := time.Now()
 	for i := range workers {
@@ -53,6 +55,7 @@ func (s *side) turn(ctx context.Context, n int, d time.Duration, seed uint64) er
 	}
 	wg.Wait()
 	elapsed := time.Since(begin).Seconds()
+	s.cpu += cpuTime() - cpu
 	if err := failed.Load(); err != nil {
 		return *err
 	}
@@ -63,6 +66,12 @@ func (s *side) turn(ctx context.Context, n int, d time.Duration, seed uint64) er
 	}
 	s.rates = append(s.rates, float64(total)/elapsed)
 	return nil
+}
+
+// cpuPer is the CPU time of an operation in microseconds. Unlike a rate it says
+// the same on a busy machine.
+func (s *side) cpuPer() float64 {
+	return float64(s.cpu.Nanoseconds()) / 1e3 / float64(max(s.hist.n, 1))
 }
 
 func median(list []float64) float64 {

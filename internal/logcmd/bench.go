@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"runtime/pprof"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -48,10 +49,8 @@ the rates mean little; the ratios mean more.`,
 			if err != nil {
 				return err
 			}
-			var tell teller
-			tell.w = cmd.ErrOrStderr()
+			tell := teller{w: cmd.ErrOrStderr()}
 			c.Progress = tell.progress
-			tell.progress("measure", 0, int64(c.Rounds), "rounds")
 			r, err := bench.Run(cmd.Context(), c)
 			tell.stop()
 			if err = errors.Join(err, stop()); err != nil {
@@ -100,11 +99,14 @@ func profileCPU(name string) (stop func() error, err error) {
 // A teller shows the progress of one step after another.
 type teller struct {
 	w    io.Writer
+	mu   sync.Mutex
 	what string
 	*cli.Progress
 }
 
 func (t *teller) progress(what string, done, total int64, unit string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	if what != t.what {
 		t.stop()
 		t.what, t.Progress = what, cli.StartProgress(t.w, "bench: "+what, unit)
@@ -124,18 +126,18 @@ func benchFields(r *bench.Result, c bench.Config) []cli.Field {
 	if r.Hot {
 		work += ", read-modify-write of one stream"
 	}
-	latency := func(p50, p99, p999 float64) string {
-		return fmt.Sprintf("p50 %.0f µs, p99 %.0f µs, p99.9 %.0f µs", p50, p99, p999)
+	latency := func(p50, p99, p999, cpu float64) string {
+		return fmt.Sprintf("p50 %.0f µs, p99 %.0f µs, p99.9 %.0f µs; CPU %.1f µs an append", p50, p99, p999, cpu)
 	}
 	fields := []cli.Field{
 		{Name: "file system", Value: r.FileSystem},
 		{Name: "work", Value: work},
 		{Name: "appends/s", Value: count(r.AppendsPerS)},
 		{Name: "events/s", Value: count(r.EventsPerS)},
-		{Name: "latency", Value: latency(r.P50, r.P99, r.P999)},
+		{Name: "latency", Value: latency(r.P50, r.P99, r.P999, r.CPU)},
 		{Name: "bare file appends/s", Value: count(r.LimitAppendsPerS)},
 		{Name: "bare file events/s", Value: count(r.LimitEventsPerS)},
-		{Name: "bare file latency", Value: latency(r.LimitP50, r.LimitP99, r.LimitP999)},
+		{Name: "bare file latency", Value: latency(r.LimitP50, r.LimitP99, r.LimitP999, r.LimitCPU)},
 		{Name: "ratio to bare file", Value: fmt.Sprintf("%.2f (median of %d rounds)", r.Ratio, len(r.Rounds))},
 	}
 	if r.Hot {
