@@ -171,6 +171,16 @@ func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
 	return r.result, err
 }
 
+// fileSystem returns the name of the file system that dir is on. One that is
+// memory is an error: a sync costs nothing there.
+func fileSystem(dir string) (string, error) {
+	name, memory, err := barefile.FileSystem(dir)
+	if err == nil && memory {
+		err = fmt.Errorf("%s is on %s, which is memory: name a directory on a disk", dir, name)
+	}
+	return name, err
+}
+
 func (r *runner) open(ctx context.Context) (err error) {
 	if r.bare, err = barefile.Open(filepath.Join(r.dir, "bare")); err != nil {
 		return err
