@@ -17,7 +17,7 @@ type Query struct {
 	Category    string   // streams whose name starts with Category/
 	Tag         string   // events with this tag
 	Types       []string // events of these types, after upcasting
-	Correlation ID       // commits of this chain
+	Correlation ID       // commits of this chain; the first of one only with Index.Correlations
 	Shards      []int    // only these; nil: all
 	// From and To bound versions of a Stream, else revisions of the one shard
 	// that Shards names. Both are inclusive; 0: no bound.
@@ -159,7 +159,16 @@ func (p *plan) misses(c *placed) bool {
 	return c.rev <= p.After.Revision(c.shard) ||
 		!p.Since.IsZero() && c.time < p.Since.UnixNano() ||
 		!p.Until.IsZero() && c.time >= p.Until.UnixNano() ||
-		!p.Correlation.IsZero() && c.correlation() != p.Correlation
+		!p.Correlation.IsZero() && !p.chains(c)
+}
+
+// chains decides by the same rule as the index, so that the other fields of a
+// Query do not change what belongs to a chain.
+func (p *plan) chains(c *placed) bool {
+	if p.log.opts.Index.Correlations {
+		return c.correlation() == p.Correlation
+	}
+	return c.meta.Correlation == p.Correlation
 }
 
 func (p *plan) matches(r *Record) bool {
