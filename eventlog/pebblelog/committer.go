@@ -23,6 +23,8 @@ type committer struct {
 	queue []*request
 	led   bool // somebody leads; the queue is empty otherwise
 
+	pool sync.Pool // of requests
+
 	// The leader's own.
 	group group
 	ids   map[[16]byte]bool // of the writes under way when the directory failed
@@ -32,11 +34,14 @@ type committer struct {
 // takes so long that those who wait would rather have an answer.
 const maxMerged = 4 << 20
 
+// keptRows bounds the memory that a request keeps for the next one.
+const keptRows = 1024
+
 // submit brings r through the committer and returns its answer.
 func (c *committer) submit(ctx context.Context, l *Log, r *request) error {
 	if c.join(r) {
 		c.lead(l, r)
-		return r.err
+		return c.forget(r)
 	}
 	if err := r.wait(ctx); err != nil {
 		return err
@@ -44,7 +49,29 @@ func (c *committer) submit(ctx context.Context, l *Log, r *request) error {
 	if r.state.Load() == leading {
 		c.lead(l, r)
 	}
-	return r.err
+	return c.forget(r)
+}
+
+// request returns one for w.
+func (c *committer) request(w *driver.Write) *request {
+	r, ok := c.pool.Get().(*request)
+	if !ok {
+		r = &request{wake: make(chan struct{}, 1)}
+	}
+	r.write = w
+	return r
+}
+
+// forget takes a request back that was answered, and returns the answer.
+func (c *committer) forget(r *request) error {
+	err := r.err
+	r.write, r.err = nil, nil
+	r.state.Store(queued)
+	if cap(r.index) > keptRows {
+		r.index = nil
+	}
+	c.pool.Put(r)
+	return err
 }
 
 // join adds r to the queue and reports whether its caller must lead.
@@ -82,13 +109,12 @@ func (c *committer) lead(l *Log, r *request) {
 func (c *committer) write(l *Log, members []*request) {
 	err := l.failure.get()
 	if err == nil {
-		err = c.group.write(l, members)
-	}
-	if err == nil {
-		return
-	}
-	for _, r := range c.group.staged {
-		c.lose(r)
+		if err = c.group.write(l, members); err == nil {
+			return
+		}
+		for _, r := range c.group.staged {
+			c.lose(r)
+		}
 	}
 	for _, r := range members {
 		c.refuse(r, err)

@@ -162,11 +162,13 @@ func (g *group) cells() bool { return len(g.versions) > 0 }
 
 // publish shows readers and watchers what has become durable.
 func (g *group) publish(l *Log) {
+	l.heads.shows.Add(1)
 	for _, s := range g.heads {
 		s.durable.Store(uint64(s.next))
 	}
 	if g.cells() {
 		l.cells.show()
 	}
+	l.heads.shows.Add(1)
 	l.watchers.moved(g.heads)
 }

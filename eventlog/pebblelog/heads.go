@@ -3,6 +3,7 @@ package pebblelog
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -21,6 +22,7 @@ type shard struct {
 // lock; only the committer adds.
 type heads struct {
 	table atomic.Pointer[map[int]*shard]
+	shows atomic.Uint64 // odd while a group's changes are being shown
 }
 
 // find returns the shard, or nil when it has no commits.
@@ -41,7 +43,11 @@ func (h *heads) ensure(id int) *shard {
 // tail returns the last durable revision of a shard.
 func (h *heads) tail(id int) driver.Revision {
 	if s := h.find(id); s != nil {
-		return driver.Revision(s.durable.Load())
+		rev := driver.Revision(s.durable.Load())
+		for h.shows.Load()&1 == 1 {
+			runtime.Gosched()
+		}
+		return rev
 	}
 	return 0
 }

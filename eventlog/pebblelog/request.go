@@ -16,6 +16,7 @@ type request struct {
 	state atomic.Int32
 	wake  chan struct{} // signalled once: answered, or asked to lead
 	err   error         // the answer
+	index []indexRow    // memory for putIndex
 }
 
 // The states of a request.
@@ -25,10 +26,6 @@ const (
 	taken           // in a group
 	withdrawn       // its caller has gone; nothing of it is written
 )
-
-func newRequest(w *driver.Write) *request {
-	return &request{write: w, wake: make(chan struct{}, 1)}
-}
 
 func (r *request) move(from, to int32) bool { return r.state.CompareAndSwap(from, to) }
 

@@ -1,9 +1,12 @@
 package pebblelog
 
 import (
+	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -35,60 +38,79 @@ func (l *Log) write(ctx context.Context, w *driver.Write) error {
 		return err
 	}
 	defer l.leave()
-	r, err := l.encode(w)
-	if err != nil {
+	r := l.commits.request(w)
+	if err := l.encode(r); err != nil {
 		return err
 	}
 	return l.commits.submit(ctx, l, r)
 }
 
-// encode turns w into rows, in the caller's goroutine, so that the committer
-// only joins them.
-func (l *Log) encode(w *driver.Write) (*request, error) {
-	r := newRequest(w)
-	if !changes(w) {
-		return r, nil
+// encode turns the write of r into rows, in the caller's goroutine, so that the
+// committer only joins them. They are put in the order of their keys: the engine
+// finds the place of a row fastest behind the one before it.
+func (l *Log) encode(r *request) error {
+	if !changes(r.write) {
+		return nil
 	}
 	if l.opts.ReadOnly {
-		return nil, ErrReadOnly
+		return ErrReadOnly
 	}
-	r.rows = l.db.NewBatchWithSize(256)
-	for i := range w.Batches {
-		b := &w.Batches[i]
+	r.rows = l.db.NewBatch()
+	for i := range r.write.Batches {
+		b := &r.write.Batches[i]
 		if b.Shard > maxShard {
-			return nil, fmt.Errorf("shard %d: at most %d", b.Shard, maxShard)
+			return fmt.Errorf("shard %d: at most %d", b.Shard, maxShard)
 		}
-		for j := range b.Commits {
-			putCommit(r.rows, b.Shard, &b.Commits[j])
-		}
+		putCommits(r.rows, b)
+		r.index = putIndex(r.rows, b, r.index[:0])
 	}
-	for i := range w.Cells {
-		putCell(r.rows, &w.Cells[i])
+	for i := range r.write.Cells {
+		putCell(r.rows, &r.write.Cells[i])
 	}
-	return r, nil
+	return nil
 }
 
-func putCommit(b *pebble.Batch, shard int, c *driver.Commit) {
-	op := b.SetDeferred(commitLen, len(c.Data))
-	appendCommitKey(op.Key[:0], shard, c.Revision)
-	copy(op.Value, c.Data)
-	for i := range c.Keys {
-		putIndex(b, shard, c.Revision, &c.Keys[i])
+func putCommits(rows *pebble.Batch, b *driver.Batch) {
+	for i := range b.Commits {
+		c := &b.Commits[i]
+		op := rows.SetDeferred(commitLen, len(c.Data))
+		appendCommitKey(op.Key[:0], b.Shard, c.Revision)
+		copy(op.Value, c.Data)
 	}
 }
 
-func putIndex(b *pebble.Batch, shard int, rev driver.Revision, k *driver.Key) {
-	var buf [10]byte
-	value := appendIndexValue(buf[:0], k.Pos, rev)
-	op := b.SetDeferred(indexKeyLen(k.Name), len(value))
-	appendIndexKey(op.Key[:0], shard, k.Name, k.Pos)
-	copy(op.Value, value)
+// indexRow is a key with the revision of its commit.
+type indexRow struct {
+	driver.Key
+	rev driver.Revision
+}
+
+// putIndex uses the memory of list.
+func putIndex(rows *pebble.Batch, b *driver.Batch, list []indexRow) []indexRow {
+	for i := range b.Commits {
+		c := &b.Commits[i]
+		for _, k := range c.Keys {
+			list = append(list, indexRow{k, c.Revision})
+		}
+	}
+	slices.SortFunc(list, func(x, y indexRow) int {
+		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Pos, y.Pos))
+	})
+	for _, k := range list {
+		var buf [binary.MaxVarintLen64]byte
+		value := appendIndexValue(buf[:0], k.Pos, k.rev)
+		op := rows.SetDeferred(indexKeyLen(k.Name), len(value))
+		appendIndexKey(op.Key[:0], b.Shard, k.Name, k.Pos)
+		copy(op.Value, value)
+	}
+	clear(list) // it outlives the write, the names must not
+	return list
 }
 
 func putCell(b *pebble.Batch, o *driver.CellOp) {
 	switch o.Op {
 	case driver.Put:
-		var buf [10]byte
+		var buf [binary.MaxVarintLen64]byte
 		version := appendCellVersion(buf[:0], o.Cell.Version)
 		op := b.SetDeferred(1+len(o.Cell.Key), len(version)+len(o.Cell.Value))
 		appendCellKey(op.Key[:0], o.Cell.Key)
