@@ -22,7 +22,7 @@ type effect[T any] struct {
 
 const (
 	defaultBatch = 1000    // events
-	maxBytes     = 4 << 20 // of payload
+	maxBytes     = 1 << 20 // of payload: each shard of each projection may hold that much
 )
 
 // begin empties the batch: the sink is at this checkpoint.

@@ -11,8 +11,7 @@ import (
 )
 
 // keep runs one projection until ctx ends (nil) or it has to stop.
-func (r *Runner[T]) keep(ctx context.Context, p *Projection[T], tails *tails) error {
-	live := r.live(p.Name)
+func (r *Runner[T]) keep(ctx context.Context, p *Projection[T], tails *tails, live *progress) error {
 	err := r.prepare(ctx, p, live)
 	if err == nil {
 		err = r.work(ctx, p, tails, live)

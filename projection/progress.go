@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -20,13 +21,14 @@ type progress struct {
 	skipped  map[string]uint64 // events without a handler, by type, since the start
 	moved    chan struct{}     // closed at each change of at or err
 	kicked   chan struct{}     // closed when the sink must be asked again
+	ended    chan struct{}     // closed when the projection no longer runs
 }
 
 const allShards = -1
 
 func newProgress(shards int) *progress {
 	return &progress{asked: make([]bool, shards), troubles: make(map[int]error), skipped: make(map[string]uint64),
-		moved: make(chan struct{}), kicked: make(chan struct{})}
+		moved: make(chan struct{}), kicked: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // set notes how far a shard has come. Who has not noticed a restart is not
@@ -73,13 +75,6 @@ func (p *progress) stop(err error) {
 	p.wake()
 }
 
-// close wakes those who wait: the runner is at its end.
-func (p *progress) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.wake()
-}
-
 func (p *progress) wake() {
 	close(p.moved)
 	p.moved = make(chan struct{})
@@ -91,6 +86,27 @@ func (p *progress) covers(q eventlog.Position) (yes bool, moved <-chan struct{},
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.at.Covers(q) && !slices.Contains(p.asked, false), p.moved, p.err
+}
+
+// wait returns when everything up to q took effect. It returns false when the
+// projection no longer runs, and an error when it has stopped or ctx ends.
+func (p *progress) wait(ctx context.Context, q eventlog.Position) (covered bool, err error) {
+	for {
+		covered, moved, err := p.covers(q)
+		if covered {
+			return true, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		select {
+		case <-moved:
+		case <-p.ended:
+			return false, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // restart notes that the sink was reset: nothing is covered, and every shard

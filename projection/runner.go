@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -45,6 +46,7 @@ type Runner[T any] struct {
 	// Logger gets what an operator should know. nil is silent.
 	Logger *slog.Logger
 
+	serving atomic.Bool // Run is under way
 	mu      sync.Mutex
 	running map[string]*progress // by name
 }
@@ -56,20 +58,10 @@ func (r *Runner[T]) Run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return fmt.Errorf("projection: %w", err)
 	}
-	mine := r.begin(r.Projections)
-	if len(mine) < len(r.Projections) {
-		r.end(mine)
+	if !r.serving.CompareAndSwap(false, true) {
 		return errors.New("projection: the runner runs already")
 	}
-	if err := r.run(ctx, mine); err != nil {
-		return fmt.Errorf("projection: %w", err)
-	}
-	return nil
-}
-
-// run does the work between begin and end.
-func (r *Runner[T]) run(ctx context.Context, list []Projection[T]) error {
-	defer r.end(list)
+	defer r.serving.Store(false)
 	ctx, cancel := context.WithCancel(ctx)
 	var around sync.WaitGroup
 	defer around.Wait()
@@ -79,13 +71,50 @@ func (r *Runner[T]) run(ctx context.Context, list []Projection[T]) error {
 	if r.Wake != nil {
 		around.Go(func() { r.listen(ctx) })
 	}
-	errs := make([]error, len(list))
-	var projections sync.WaitGroup
-	for i := range list {
-		projections.Go(func() { errs[i] = r.keep(ctx, &list[i], tails) })
+	if err := r.serve(ctx, tails); err != nil {
+		return fmt.Errorf("projection: %w", err)
 	}
-	projections.Wait()
+	return nil
+}
+
+// serve runs all projections. One that has stopped stays claimed until the end,
+// so that WaitFor and Status can say why.
+func (r *Runner[T]) serve(ctx context.Context, tails *tails) error {
+	errs := make([]error, len(r.Projections))
+	claimed := make([]bool, len(r.Projections))
+	var wg sync.WaitGroup
+	for i := range r.Projections {
+		p := &r.Projections[i]
+		wg.Go(func() {
+			var live *progress
+			if live, claimed[i] = r.claimSoon(ctx, p.Name); claimed[i] {
+				errs[i] = r.keep(ctx, p, tails, live)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range claimed {
+		if claimed[i] {
+			r.release(r.Projections[i].Name)
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// claimSoon claims a projection as soon as no CatchUp runs it, or not at all when
+// ctx ends before.
+func (r *Runner[T]) claimSoon(ctx context.Context, name string) (live *progress, mine bool) {
+	for {
+		live, mine := r.claim(name)
+		if mine {
+			return live, true
+		}
+		select {
+		case <-live.ended:
+		case <-ctx.Done():
+			return nil, false
+		}
+	}
 }
 
 // check reports what is wrong with the runner and its projections.
@@ -114,31 +143,27 @@ func (r *Runner[T]) check() error {
 	return nil
 }
 
-// begin returns those of list that do not run yet, and makes room for what
-// WaitFor and Status look at. The caller runs and ends them.
-func (r *Runner[T]) begin(list []Projection[T]) []Projection[T] {
+// claim makes the caller the one who runs a projection, or returns the progress
+// of whoever does.
+func (r *Runner[T]) claim(name string) (live *progress, mine bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if live := r.running[name]; live != nil {
+		return live, false
+	}
 	if r.running == nil {
 		r.running = make(map[string]*progress)
 	}
-	var mine []Projection[T]
-	for _, p := range list {
-		if r.running[p.Name] == nil {
-			r.running[p.Name] = newProgress(r.Log.Shards())
-			mine = append(mine, p)
-		}
-	}
-	return mine
+	live = newProgress(r.Log.Shards())
+	r.running[name] = live
+	return live, true
 }
 
-func (r *Runner[T]) end(list []Projection[T]) {
+func (r *Runner[T]) release(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, p := range list {
-		r.running[p.Name].close()
-		delete(r.running, p.Name)
-	}
+	close(r.running[name].ended)
+	delete(r.running, name)
 }
 
 // live returns the progress of a projection, nil when it does not run here.

@@ -32,6 +32,15 @@ func newTails(log *eventlog.Log) *tails {
 	return t
 }
 
+// upTo returns tails that stay at p.
+func upTo(log *eventlog.Log, p eventlog.Position) *tails {
+	t := newTails(log)
+	for s := range t.shards {
+		t.shards[s].rev = p.Revision(s)
+	}
+	return t
+}
+
 // follow keeps the tails up to date until ctx ends or the log is closed.
 func (t *tails) follow(ctx context.Context) {
 	var wg sync.WaitGroup

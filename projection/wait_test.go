@@ -163,6 +163,37 @@ func TestCatchUpBesideRun(t *testing.T) {
 	}
 }
 
+// Run takes over from a CatchUp that is under way, and CatchUps wait for each
+// other.
+func TestRunAfterCatchUp(t *testing.T) {
+	t.Parallel()
+	log, sink := eventlogtest.New(t), newSink(t)
+	appendTo(t, log, account(0), Posted{1})
+	entered, leave := make(chan struct{}), make(chan struct{})
+	first := true
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: []sqlsink.Projection{picky("p", func(eventlog.Record, Posted) error {
+		if first {
+			first = false
+			close(entered)
+			<-leave
+		}
+		return nil
+	})}}
+	caught := make(chan error, 2)
+	go func() { caught <- r.CatchUp(t.Context()) }()
+	<-entered
+	p := appendTo(t, log, account(0), Posted{2})
+	go func() { caught <- r.CatchUp(t.Context()) }()
+	start(t, r)
+	close(leave)
+	if err := errors.Join(<-caught, <-caught, r.WaitFor(t.Context(), p)); err != nil {
+		t.Error(err)
+	}
+	if got := amounts(t, sink, "p"); got != "1 2" {
+		t.Errorf("rows %q, want 1 2", got)
+	}
+}
+
 func TestCatchUpReportsAStop(t *testing.T) {
 	t.Parallel()
 	log, sink := eventlogtest.New(t), newSink(t)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,40 +52,77 @@ func TestKilled(t *testing.T) {
 	}
 }
 
+// SIGTERM ends a projector after the transactions in hand, with status 0, when
+// it waits for more and in the middle of its work.
+func TestTerminated(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, 400)
+	for _, n := range []int{100, 1000} {
+		p := startChild(t, dir, n)
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.wait(); err != nil {
+			t.Errorf("after %d events: %v: %s", n, err, p.stderr)
+		}
+	}
+	if got := rows(t, filepath.Join(dir, name)); strings.Count(got, "\n") != 400 {
+		t.Errorf("the read model has %d rows, want 400", strings.Count(got, "\n"))
+	}
+}
+
 // killAfter starts a projector and kills it when it has handled n events, or is
 // up to date.
 func killAfter(t *testing.T, dir string, n int) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "--log", dir)
-	cmd.Env = append(os.Environ(), childVariable+"=1")
-	out, err := cmd.StdoutPipe()
+	p := startChild(t, dir, n)
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("the projector ended by itself: %v: %s", err, p.stderr)
+	}
+}
+
+// A child is a projector in a process of its own.
+type child struct {
+	cmd    *exec.Cmd
+	stderr *listener
+	read   chan struct{} // closed when its output was read to the end
+}
+
+// startChild starts a projector and returns when it has handled n events, or is
+// up to date.
+func startChild(t *testing.T, dir string, n int) *child {
+	t.Helper()
+	p := &child{cmd: exec.Command(os.Args[0], "--log", dir), stderr: listenFor("up to date"), read: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), childVariable+"=1"), p.stderr
+	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	stderr := listenFor("up to date")
-	cmd.Stderr = stderr
-	if err := cmd.Start(); err != nil {
+	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	handled := make(chan struct{})
 	go func() {
-		defer close(handled)
+		defer close(p.read)
 		lines := bufio.NewScanner(out)
-		for range n + 1 {
-			if !lines.Scan() {
-				return
+		for i := 0; lines.Scan(); i++ {
+			if i == n {
+				close(handled)
 			}
 		}
 	}()
 	select {
 	case <-handled:
-	case <-stderr.heard:
+	case <-p.stderr.heard:
+	case <-p.read:
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	<-handled
-	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
-		t.Fatalf("the projector ended by itself: %v: %s", err, stderr)
-	}
+	return p
+}
+
+func (p *child) wait() error {
+	<-p.read
+	return p.cmd.Wait()
 }

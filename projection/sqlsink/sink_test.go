@@ -27,7 +27,7 @@ func store(t *testing.T, path string) sinktest.Store[*sql.Tx] {
 		Sink:  s,
 		Clear: sqlsink.Schema(`drop table item`, `create table item (key text primary key, n integer not null)`),
 		Add: func(tx *sql.Tx, key string, n int) error {
-			_, err := tx.Exec(`insert into item values ($1, $2) on conflict (key) do update set n = n + excluded.n`, key, n)
+			_, err := tx.Exec(`insert into item (key, n) values ($1, $2) on conflict (key) do update set n = n + excluded.n`, key, n)
 			return err
 		},
 		Rows: func(ctx context.Context) (map[string]int, error) { return items(ctx, s.DB()) },

@@ -29,7 +29,7 @@ func TestStatementNested(t *testing.T) {
 	t.Parallel()
 	inTx(t, filepath.Join(t.TempDir(), "read.db"), func(tx *sql.Tx) error {
 		for i := range 3 {
-			if _, err := tx.Exec(`insert into item values ($1, $2)`, fmt.Sprint(i), i); err != nil {
+			if _, err := tx.Exec(`insert into item (key, n) values ($1, $2)`, fmt.Sprint(i), i); err != nil {
 				return err
 			}
 		}
@@ -79,6 +79,24 @@ func TestStatementOutlives(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The same when another connection, as that of another process, makes the table
+// anew between two transactions.
+func TestStatementOutlivesOthers(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "read.db")
+	s := store(t, path)
+	for held := range 3 {
+		reset := projection.Reset{Name: "x", Held: held, Version: held + 1, Shards: 1}
+		if err := s.Sink.Reset(t.Context(), reset, func(tx *sql.Tx) error { return s.Add(tx, "a", 1) }); err != nil {
+			t.Fatal(err)
+		}
+		if rows, err := s.Rows(t.Context()); err != nil || len(rows) != 1 || rows["a"] != 1 {
+			t.Errorf("round %d: rows %v, %v", held, rows, err)
+		}
+		write(t, path, `drop table item`, `create table item (n integer default 7, key text primary key)`)
+	}
 }
 
 // More statements than are kept work too.
