@@ -20,7 +20,7 @@ func (s *Saga[S]) Handlers() []outbox.Handler {
 	if err := s.check(); err != nil {
 		panic(err)
 	}
-	list := []outbox.Handler{{Type: s.replyType(), Do: s.onReply, Policy: outbox.Policy{Attempts: -1}}}
+	list := []outbox.Handler{{Type: s.replyType(), Do: s.decide, Policy: outbox.Policy{Attempts: -1}}}
 	for i := range s.Steps {
 		list = append(list, s.doHandler(&s.Steps[i]))
 		if s.Steps[i].Undo != nil {
@@ -62,7 +62,7 @@ func (s *Saga[S]) call(tx *eventlog.Tx, raw outbox.Raw, fn func(*eventlog.Tx, *S
 		return err
 	}
 	var err error
-	if r.Data, err = json.Marshal(data); err != nil {
+	if r.Data, err = encode(&data); err != nil {
 		return outbox.Abort(err)
 	}
 	return s.send(tx, c.ID, r)
@@ -101,15 +101,8 @@ func (s *Saga[S]) undoHandler(step *Step[S]) outbox.Handler {
 	}
 }
 
-// onReply decides what is next.
-func (s *Saga[S]) onReply(tx *eventlog.Tx, raw outbox.Raw) error {
-	err := s.decide(tx, raw)
-	if outbox.Aborted(err) { // an instance is never given up
-		err = fmt.Errorf("%v", err)
-	}
-	return err
-}
-
+// decide is the handler of replies: it says what is next. It never gives up, and
+// within MaxData nothing that it writes is too large.
 func (s *Saga[S]) decide(tx *eventlog.Tx, raw outbox.Raw) error {
 	var r reply
 	if err := json.Unmarshal(raw.Data, &r); err != nil {

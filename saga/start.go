@@ -13,9 +13,22 @@ import (
 // ErrID: an instance needs an id.
 var ErrID = errors.New("no id")
 
+// MaxData is how many bytes a saga's data may have as JSON: an instance stores
+// it together with the next step, which carries it on.
+const MaxData = 400_000
+
+func encode[S any](data *S) ([]byte, error) {
+	b, err := json.Marshal(data)
+	if err == nil && len(b) > MaxData {
+		err = fmt.Errorf("%w: data of %d bytes, at most %d", eventlog.ErrTooLarge, len(b), MaxData)
+	}
+	return b, err
+}
+
 // Start starts an instance with the transaction: when tx commits, the instance
 // exists and will be brought to its end. Starting it again with the same input
-// does nothing, with other input it is refused with eventlog.ErrIDReused.
+// does nothing, with other input it is refused with eventlog.ErrIDReused. Input
+// beyond MaxData is refused with eventlog.ErrTooLarge.
 func (s *Saga[S]) Start(tx *eventlog.Tx, id string, in S) error {
 	if err := s.start(tx, id, in); err != nil {
 		return fmt.Errorf("saga: start %s/%s: %w", s.Name, id, err)
@@ -30,7 +43,7 @@ func (s *Saga[S]) start(tx *eventlog.Tx, id string, in S) error {
 	if id == "" {
 		return ErrID
 	}
-	data, err := json.Marshal(in)
+	data, err := encode(&in)
 	if err != nil {
 		return err
 	}
@@ -103,7 +116,7 @@ func (a *advance[S]) send(typ string, step *Step[S]) {
 		return
 	}
 	a.err = func() error {
-		data, err := json.Marshal(a.data)
+		data, err := encode(a.data)
 		if err != nil {
 			return err
 		}

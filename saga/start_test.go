@@ -62,13 +62,18 @@ func TestStartRefuses(t *testing.T) {
 		"no On":          {tripOf(saga.Step[trip]{Name: "x", Do: ok.Do}), "1", saga.ErrDefinition},
 		"no Do":          {tripOf(saga.Step[trip]{Name: "x", On: ok.On}), "1", saga.ErrDefinition},
 		"the same twice": {tripOf(ok, ok), "1", saga.ErrDefinition},
+		"too much":       {tripOf(ok), "1", eventlog.ErrTooLarge},
 		"no id":          {tripOf(ok), "", saga.ErrID},
 		"a broken id":    {tripOf(ok), "\x00", eventlog.ErrName},
 		"no target":      {tripOf(saga.Step[trip]{Name: "x", On: on(""), Do: ok.Do}), "1", outbox.ErrStep},
 	}
 	for name, test := range tests {
 		_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
-			err := test.saga.Start(tx, test.id, trip{})
+			in := trip{}
+			if name == "too much" {
+				in.Seen = []string{strings.Repeat("x", saga.MaxData)}
+			}
+			err := test.saga.Start(tx, test.id, in)
 			if !errors.Is(err, test.want) {
 				t.Errorf("%s: got %v, want %v", name, err, test.want)
 			}
