@@ -125,7 +125,7 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 				return keys, corrupt(shard, next, "%s goes from version %d to %d", s.name, have, s.first)
 			}
 		}
-		for _, k := range commit.ownKeys(raw.Revision, c.log.opts.Index) {
+		for _, k := range commit.keys(raw.Revision, c.log.opts.Index) {
 			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
 				streams[k.Name] = k.Pos
 			}

@@ -344,12 +344,13 @@ func (m *Meta) decode(d *decoder) {
 }
 
 // keys returns the index entries of c at revision rev, each name once, at its
-// last position.
+// last position. The names keep nothing else of c in memory: windows hold them
+// long after.
 func (c *commit) keys(rev driver.Revision, ix Index) []driver.Key {
 	spans := c.streams()
 	keys := make([]driver.Key, 0, len(spans)+len(c.onces)+2)
 	for _, s := range spans {
-		keys = append(keys, driver.Key{Name: s.name, Pos: s.last})
+		keys = append(keys, driver.Key{Name: strings.Clone(s.name), Pos: s.last})
 	}
 	at := len(keys)
 	add := func(name string) {
@@ -380,15 +381,6 @@ func (c *commit) keys(rev driver.Revision, ix Index) []driver.Key {
 		add(tableKey(t))
 	}
 	return unique(keys, at)
-}
-
-// ownKeys is keys with names that keep nothing else of c in memory.
-func (c *commit) ownKeys(rev driver.Revision, ix Index) []driver.Key {
-	keys := c.keys(rev, ix)
-	for i := range keys {
-		keys[i].Name = strings.Clone(keys[i].Name)
-	}
-	return keys
 }
 
 // unique drops repeated names behind index at, where add gave up looking.

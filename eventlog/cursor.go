@@ -135,7 +135,7 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 			c.done = true
 			return nil
 		}
-		decoded, err := decodeCommit(c.shard, raw.Revision, raw.Data)
+		decoded, err := c.log.decode(c.shard, raw)
 		if err != nil {
 			return err
 		}

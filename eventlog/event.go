@@ -1,9 +1,11 @@
 package eventlog
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // An Event is a fact that a user's program appends. Its type is the stored
@@ -71,14 +73,14 @@ func newCodecs(byType map[string]Codec) (*codecs, error) {
 func (c *codecs) encode(e Event) (event, error) {
 	var out event
 	if t, ok := e.(tagged); ok {
-		e, out.tags = t.Event, t.tags
+		e, out.tags = t.Event, slices.Clone(t.tags)
 	}
 	if e == nil {
 		return out, errors.New("nil event")
 	}
 	out.typ = e.EventType()
 	if raw, ok := e.(Raw); ok {
-		out.data, out.codec = raw.Data, raw.Codec
+		out.data, out.codec = bytes.Clone(raw.Data), raw.Codec
 		return out, nil
 	}
 	codec, ok := c.byType[out.typ]

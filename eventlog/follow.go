@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -118,8 +119,14 @@ func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration)
 // WaitFor returns when every commit up to p is durable and visible here: at
 // once for what this process wrote itself.
 func (l *Log) WaitFor(ctx context.Context, p Position) error {
-	shards := make([]int, 0, l.Shards())
-	for s := range l.Shards() {
+	if at, err := l.Position(ctx); err != nil || at.Covers(p) {
+		return err
+	}
+	var shards []int
+	for s := range p.revs {
+		if p.Revision(s) > 0 && s >= l.Shards() {
+			return fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
+		}
 		if p.Revision(s) > 0 {
 			shards = append(shards, s)
 		}

@@ -71,6 +71,7 @@ func (l *Log) join(m *member) error {
 		p.lane.queue = append(p.lane.queue, m)
 	}
 	l.cells.place(m)
+	l.room.take(m)
 	l.kick(m.parts[0].lane)
 	return nil
 }

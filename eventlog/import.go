@@ -59,6 +59,8 @@ type importer struct {
 	from   []driver.Revision // of each exported shard, the last commit that was read
 	have   []*cursor         // what the log had in each shard when Import began
 	newest int64             // time of the last commit that the log had
+	next   []uint64          // of each shard: revisions, with what is in flight
+	epoch  []uint64          // of each lane, when Import began
 	last   []int64           // time of the last commit in each shard, as imported
 	group  []*transaction    // of one time, still being read
 	flight []arrival         // on their way into the log, in order
@@ -140,11 +142,18 @@ func (im *importer) begin(ctx context.Context) error {
 	im.from = make([]driver.Revision, im.header.Shards)
 	im.have = make([]*cursor, l.Shards())
 	im.last = make([]int64, l.Shards())
+	im.next, im.epoch = make([]uint64, l.Shards()), make([]uint64, l.Shards())
+	l.mu.Lock()
+	for s, ln := range l.lanes {
+		im.epoch[s] = ln.epoch
+	}
+	l.mu.Unlock()
 	at, err := l.Position(ctx)
 	if err != nil {
 		return err
 	}
 	for s := range im.have {
+		im.next[s] = uint64(at.Revision(s))
 		r := driver.Range{From: 1, To: uint64(at.Revision(s)) + 1}
 		im.have[s] = &cursor{log: l, shard: s, left: r, limit: pageLimit, done: r.To == 1}
 		if tail := at.Revision(s); tail > 0 {

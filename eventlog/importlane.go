@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
 // An arrival is a transaction of an export on its way into the log.
@@ -83,6 +85,7 @@ func (im *importer) send(ctx context.Context, t *transaction, targets []*target)
 	}
 	for _, at := range targets {
 		im.last[at.shard] = m.at
+		im.next[at.shard]++
 	}
 	im.flight = append(im.flight, arrival{m, t.line, len(t.events)})
 	im.bytes += m.size
@@ -95,7 +98,7 @@ func (im *importer) join(ctx context.Context, m *member, targets []*target) erro
 	l := im.log
 	for {
 		l.mu.Lock()
-		ln, unknown, err := expectVersions(m, targets)
+		ln, unknown, err := im.expectVersions(m, targets)
 		if err == nil && ln == nil {
 			err = l.join(m)
 		}
@@ -116,9 +119,11 @@ func (im *importer) join(ctx context.Context, m *member, targets []*target) erro
 // expectVersions checks the versions that the streams of m have now, pending
 // commits included, and makes them conditions. It returns a stream whose version
 // its lane does not know, if any. The caller holds the lock.
-func expectVersions(m *member, targets []*target) (ln *lane, unknown string, err error) {
+func (im *importer) expectVersions(m *member, targets []*target) (ln *lane, unknown string, err error) {
 	m.reads = m.reads[:0]
 	for i, p := range m.parts {
+		// Directly behind what was sent before: when that was lost, so is p.
+		m.reads = append(m.reads, read{lane: p.lane, rev: driver.Revision(im.next[p.lane.shard]), early: true, epoch: im.epoch[p.lane.shard]})
 		for _, s := range p.commit.spans {
 			head, known := p.lane.window.head(s.name)
 			if !known {

@@ -232,23 +232,33 @@ func (l *Log) learnHead(ctx context.Context, ln *lane, stream string) error {
 
 // headAt returns a stream's version at a revision of its shard.
 func (l *Log) headAt(ctx context.Context, shard int, stream string, asOf driver.Revision) (uint64, error) {
-	for raw, err := range l.driver.Find(ctx, shard, stream, driver.Range{Backward: true}) {
-		if err != nil {
+	for last := (driver.Range{Backward: true, Limit: 1}); ; {
+		at, err := l.find(ctx, shard, stream, last)
+		if err != nil || at == nil {
 			return 0, err
 		}
-		if raw.Revision > asOf {
-			continue
+		pos := at.pos(stream)
+		if pos == 0 {
+			return 0, &driver.CorruptError{Shard: shard, Revision: at.rev, Reason: fmt.Sprintf("indexed under stream %q, which it lacks", stream)}
 		}
-		c, err := decodeCommit(shard, raw.Revision, raw.Data)
-		if err != nil {
-			return 0, err
+		if at.rev <= asOf {
+			return pos, nil
 		}
-		for _, s := range c.streams() {
-			if s.name == stream {
-				return s.last, nil
-			}
-		}
-		return 0, &driver.CorruptError{Shard: shard, Revision: raw.Revision, Reason: fmt.Sprintf("indexed under stream %q, which it lacks", stream)}
+		last.To = pos
 	}
-	return 0, nil
+}
+
+// find returns the first commit with key in a range, nil without one.
+func (l *Log) find(ctx context.Context, shard int, key string, r driver.Range) (*placed, error) {
+	for raw, err := range l.driver.Find(ctx, shard, key, r) {
+		if err != nil {
+			return nil, err
+		}
+		c, err := l.decode(shard, raw)
+		if err != nil {
+			return nil, err
+		}
+		return &placed{c, shard, raw.Revision}, nil
+	}
+	return nil, nil
 }

@@ -101,6 +101,7 @@ type Log struct {
 	cells    cells
 	tickets  uint64
 	turns    map[string]*turn // of hot keys
+	room     room
 	closed   bool
 	watchers int // followers that need news of other processes
 	stop     context.CancelFunc
@@ -236,8 +237,17 @@ func (l *Log) loadLane(ctx context.Context, shard int) (*lane, error) {
 		return nil, err
 	}
 	ln.lastTime, ln.window.floorTime = c.time, c.time
-	l.clock.observe(c.time)
 	return ln, nil
+}
+
+// decode reads a commit and moves the clock behind it: what this process does
+// from now on, it does knowing of that commit.
+func (l *Log) decode(shard int, raw driver.Commit) (*commit, error) {
+	c, err := decodeCommit(shard, raw.Revision, raw.Data)
+	if err == nil {
+		l.clock.observe(c.time)
+	}
+	return c, err
 }
 
 // commitAt reads one commit.
@@ -247,7 +257,7 @@ func (l *Log) commitAt(ctx context.Context, shard int, rev driver.Revision) (*co
 		if err != nil {
 			return nil, err
 		}
-		return decodeCommit(shard, raw.Revision, raw.Data)
+		return l.decode(shard, raw)
 	}
 	return nil, &driver.CorruptError{Shard: shard, Revision: rev, Reason: "missing"}
 }

@@ -40,6 +40,8 @@ func (l *Log) write(g *group) error {
 			}
 		case errors.As(err, &tail), errors.As(err, &cell):
 			return err
+		case errors.Is(err, ErrUnknown) && errors.Is(err, ErrClosed):
+			return err // the store takes no more writes: the doubt stays
 		case errors.Is(err, ErrUnknown):
 			lost = true
 		case !lost:
@@ -88,7 +90,7 @@ func (l *Log) settle(g *group, err error) {
 	case err == nil:
 		l.publish(g)
 	case errors.As(err, &tail):
-		news, err := l.fetchNews(g)
+		news, err := l.fetchNews(g, tail)
 		l.fail(g, news, func(*member) error { return err })
 	case errors.As(err, &cell):
 		l.fail(g, nil, func(m *member) error {
@@ -129,6 +131,7 @@ func (l *Log) publish(g *group) {
 		if len(m.cells) > 0 {
 			l.cells.settle(m, true)
 		}
+		l.room.give(m)
 	}
 	var listeners []*commitFunc
 	if len(heads) > 0 {
@@ -163,28 +166,58 @@ func (l *Log) observeGroup(g *group, d time.Duration) {
 
 // news is what another writer put into a lane.
 type news struct {
-	lane    *lane
-	commits []windowCommit
+	lane      *lane
+	floor     driver.Revision // commits up to here are not among them
+	floorTime int64
+	commits   []windowCommit
 }
 
 // fetchNews reads what a refused group did not know.
-func (l *Log) fetchNews(g *group) ([]news, error) {
+func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 	var out []news
+	moved := false
 	for _, ln := range g.lanes {
-		n := news{lane: ln} // ln.tail moves only with ln's own write, which is g
-		for raw, err := range l.driver.Read(l.ctx, ln.shard, driver.Range{From: uint64(ln.tail) + 1}) {
-			if err != nil {
-				return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
-			}
-			c, err := decodeCommit(ln.shard, raw.Revision, raw.Data)
-			if err != nil {
-				return nil, err
-			}
-			n.commits = append(n.commits, windowCommit{c.ownKeys(raw.Revision, l.opts.Index), c.time})
+		n, err := l.newsOf(ln)
+		if err != nil {
+			return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
+		moved = moved || len(n.commits) > 0
 		out = append(out, n)
 	}
+	if !moved {
+		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
+			Reason: "missing, though it was there: has the store been replaced under a running process?"}
+	}
 	return out, nil
+}
+
+// newsOf reads the commits behind a lane's tail, which moves only with the
+// lane's own write. Of very many it reads the last, as many as a window holds.
+func (l *Log) newsOf(ln *lane) (news, error) {
+	n := news{lane: ln, floor: ln.tail}
+	tail, err := l.driver.Tail(l.ctx, ln.shard)
+	if err != nil {
+		return n, err
+	}
+	if tail > n.floor+windowCommits {
+		n.floor = tail - windowCommits
+		at, err := l.commitAt(l.ctx, ln.shard, n.floor)
+		if err != nil {
+			return n, err
+		}
+		n.floorTime = at.time
+	}
+	for raw, err := range l.driver.Read(l.ctx, ln.shard, driver.Range{From: uint64(n.floor) + 1}) {
+		if err != nil {
+			return n, err
+		}
+		c, err := l.decode(ln.shard, raw)
+		if err != nil {
+			return n, err
+		}
+		n.commits = append(n.commits, windowCommit{c.keys(raw.Revision, l.opts.Index), c.time})
+	}
+	return n, nil
 }
 
 // fail takes a group that was not written, and everything that was placed
@@ -204,10 +237,7 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 		ln.rewind()
 	}
 	for _, n := range news {
-		n.lane.learn(n.commits)
-		for _, c := range n.commits {
-			l.clock.observe(c.time)
-		}
+		n.lane.learn(n)
 	}
 	inGroup := len(g.members) // waiting starts with them
 	answers := make([]error, len(waiting))
@@ -215,7 +245,7 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 		if i < inGroup {
 			answers[i] = answer(m)
 		}
-		if answers[i] == nil {
+		if l.room.give(m); answers[i] == nil {
 			answers[i] = l.rejoin(m)
 		}
 	}
@@ -276,12 +306,16 @@ func (ln *lane) rewind() {
 
 // learn puts durable commits of another writer into a lane that has nothing
 // pending.
-func (ln *lane) learn(commits []windowCommit) {
-	for _, c := range commits {
+func (ln *lane) learn(n news) {
+	if n.floor > ln.tail {
+		ln.window = newWindow(n.floor)
+		ln.window.floorTime, ln.lastTime = n.floorTime, n.floorTime
+	}
+	for _, c := range n.commits {
 		ln.window.add(c.keys, c.time)
 		ln.lastTime = max(ln.lastTime, c.time)
 	}
-	ln.tail += driver.Revision(len(commits))
+	ln.tail = n.floor + driver.Revision(len(n.commits))
 	ln.next = ln.tail
 	ln.window.evict(ln.tail)
 	ln.moved()

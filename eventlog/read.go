@@ -81,7 +81,7 @@ func (p *plan) seek(ctx context.Context, c *cursor) error {
 	}
 	if !p.Backward {
 		c.left.From = uint64(lo)
-	} else if c.left.To == 0 || uint64(lo) < c.left.To {
+	} else if lo <= tail && (c.left.To == 0 || uint64(lo) < c.left.To) {
 		c.left.To = uint64(lo)
 		c.done = c.left.To <= c.left.From
 	}
@@ -90,17 +90,11 @@ func (p *plan) seek(ctx context.Context, c *cursor) error {
 
 // seekVersion starts a backward reading at the commit that holds version To.
 func (p *plan) seekVersion(ctx context.Context, c *cursor) error {
-	for raw, err := range p.log.driver.Find(ctx, c.shard, p.Stream, driver.Range{From: p.To, Limit: 1}) {
-		if err != nil {
-			return err
-		}
-		at, err := decodeCommit(c.shard, raw.Revision, raw.Data)
-		if err != nil {
-			return err
-		}
-		c.left.To = (&placed{at, c.shard, raw.Revision}).pos(p.Stream) + 1
+	at, err := p.log.find(ctx, c.shard, p.Stream, driver.Range{From: p.To, Limit: 1})
+	if at != nil {
+		c.left.To = at.pos(p.Stream) + 1
 	}
-	return nil
+	return err
 }
 
 // output yields the matching records of commits, within the limit.
@@ -113,7 +107,7 @@ type output struct {
 
 // commit yields what matches of c. errStop ends the reading.
 func (o *output) commit(c *placed) error {
-	if o.over(c) && len(o.shards) == 1 {
+	if o.over(c) && (len(o.shards) == 1 || !o.Follow) {
 		return errStop
 	}
 	var err error

@@ -21,7 +21,10 @@ import (
 // state, or an event at its version that is not the one it was made of) is
 // ignored.
 
-const defaultSnapshot = 128
+const (
+	defaultSnapshot  = 128
+	snapshotPatience = 10 * time.Second
+)
 
 var timeLocation = reflect.TypeFor[*time.Location]() // what time.Time points to is never changed
 
@@ -99,7 +102,9 @@ func (f *folding[S]) snapshot(shard int) {
 
 // writeSnapshot waits until all that the state is made of is durable.
 func (f *folding[S]) writeSnapshot(ctx context.Context, shard int) error {
-	if err := f.log.WaitFor(ctx, Position{}.With(shard, f.rev)); err != nil {
+	durable, cancel := context.WithTimeout(ctx, snapshotPatience) // it may be lost instead
+	defer cancel()
+	if err := f.log.WaitFor(durable, Position{}.With(shard, f.rev)); err != nil {
 		return err
 	}
 	if at, err := f.eventAt(ctx, f.version); err != nil || at.ID != f.last {

@@ -142,6 +142,11 @@ func (tx *Tx) useCell(key string) (*cellUse, error) {
 	}
 	use := cellUse{key: key}
 	lane := tx.log.lanes[tableShard(tableOf(key), len(tx.log.lanes))]
+	if tx.view { // versions of what is absent repeat; the table's key never does
+		if _, err := tx.look(lane, tableKey(tableOf(key))); err != nil {
+			return nil, err
+		}
+	}
 	early := tx.lookCell(key, &use, lane)
 	if !early {
 		c, err := tx.log.cell(tx.ctx, key)
@@ -216,7 +221,7 @@ func (t Table[V]) keys(tx *Tx, prefix string) ([]string, error) {
 			found[key[len(base):]] = true
 		}
 	}
-	for c, err := range tx.log.driver.Cells(tx.ctx, from, cellKey(t.Name, "\U0010FFFF"), 0) {
+	for c, err := range tx.log.driver.Cells(tx.ctx, from, tableCells+t.Name+"\x02", 0) {
 		if err != nil {
 			return nil, err
 		}

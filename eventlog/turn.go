@@ -18,11 +18,14 @@ type turn struct {
 	waiting []chan struct{}
 }
 
-const turnPatience = 10 * time.Millisecond
+const (
+	turnPatience = 10 * time.Millisecond
+	maxTurns     = 1024 // at a time; one that nobody takes up stays
+)
 
 // contend notes a conflict on a key. The caller holds the lock.
 func (l *Log) contend(key string) {
-	if _, ok := l.turns[key]; !ok {
+	if _, ok := l.turns[key]; !ok && key != "" && len(l.turns) < maxTurns {
 		l.turns[key] = &turn{key: key}
 	}
 }

@@ -221,6 +221,16 @@ func (l *Log) submit(ctx context.Context, tx *Tx, m *member) error {
 func (l *Log) enter(ctx context.Context, tx *Tx, m *member) error {
 	for {
 		l.mu.Lock()
+		if wait := l.room.full(); wait != nil {
+			l.mu.Unlock()
+			select {
+			case <-wait:
+				continue
+			case <-ctx.Done():
+				l.leave(tx)
+				return ctx.Err()
+			}
+		}
 		err := l.join(m)
 		if err != errLookUp {
 			l.passTurn(tx)

@@ -32,7 +32,7 @@ type mark struct {
 const (
 	windowCommits = 4096
 	windowKeys    = 32768
-	windowHeads   = 8192
+	windowHeads   = 8192 // more than driver.MaxCommitKeys: what a member learned stays until it joins
 )
 
 func newWindow(floor driver.Revision) window {
@@ -56,11 +56,11 @@ func (w *window) evict(upTo driver.Revision) {
 		w.floor++
 		w.floorTime = w.commits[n].time
 		for _, k := range w.commits[n].keys {
-			if m := w.recent[k.Name]; m.rev == w.floor {
+			if w.recent[k.Name].rev == w.floor {
 				delete(w.recent, k.Name)
-				if isStream(k.Name) {
-					w.heads.put(k.Name, m.pos)
-				}
+			}
+			if isStream(k.Name) { // also when a pending commit hides this place: it may be lost
+				w.heads.put(k.Name, k.Pos)
 			}
 		}
 		w.keys -= len(w.commits[n].keys)
