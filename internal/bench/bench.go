@@ -171,6 +171,9 @@ func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
 	return r.result, err
 }
 
+// cacheSize is the log's default memory for blocks.
+const cacheSize = 128 << 20
+
 // fileSystem returns the name of the file system that dir is on. One that is
 // memory is an error: a sync costs nothing there.
 func fileSystem(dir string) (string, error) {
@@ -185,7 +188,7 @@ func (r *runner) open(ctx context.Context) (err error) {
 	if r.bare, err = barefile.Open(filepath.Join(r.dir, "bare")); err != nil {
 		return err
 	}
-	if r.store, err = pebblelog.Open(filepath.Join(r.dir, "log"), nil); err != nil {
+	if r.store, err = pebblelog.Open(filepath.Join(r.dir, "log"), &pebblelog.Options{CacheSize: cacheSize}); err != nil {
 		return errors.Join(err, r.bare.Close())
 	}
 	o := &eventlog.Options{Shards: r.Shards, Hooks: eventlog.Hooks{Conflict: r.countRerun}}
