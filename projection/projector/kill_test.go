@@ -31,24 +31,27 @@ func TestMain(m *testing.M) {
 // once.
 func TestKilled(t *testing.T) {
 	t.Parallel()
-	kills := 6
+	rounds := 1
 	if os.Getenv("ROLLFORWARD_SOAK") != "" {
-		kills = 200
+		rounds = 50
 	}
-	const events = 1500
+	const events, kills = 1500, 6
 	dir := newDir(t, events)
-	seed := uint64(time.Now().UnixNano())
-	random := rand.New(rand.NewPCG(seed, 0))
-	for range kills {
-		killAfter(t, dir, random.IntN(events/4))
-	}
-	must(t, "rebuild", "count", "--log", dir) // leaves postings alone
-	runUntil(t, "up to date", func() {}, "--log", dir)
 	fresh := filepath.Join(t.TempDir(), "fresh.db")
 	must(t, "rebuild", "postings", "--log", dir, "--db", fresh)
-	want, got := rows(t, fresh), rows(t, filepath.Join(dir, name))
-	if got != want || strings.Count(want, "\n") != events {
-		t.Errorf("seed %d: the read model has %d rows, rebuilt %d, want %d", seed, strings.Count(got, "\n"), strings.Count(want, "\n"), events)
+	want := rows(t, fresh)
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	for round := range rounds {
+		db := filepath.Join(t.TempDir(), fmt.Sprint(round, ".db"))
+		for range kills {
+			killAfter(t, dir, db, random.IntN(events/kills))
+		}
+		runUntil(t, "up to date", func() {}, "--log", dir, "--db", db)
+		if got := rows(t, db); got != want || strings.Count(want, "\n") != events {
+			t.Fatalf("seed %d, round %d: the read model has %d rows, rebuilt %d, want %d",
+				seed, round, strings.Count(got, "\n"), strings.Count(want, "\n"), events)
+		}
 	}
 }
 
@@ -56,9 +59,9 @@ func TestKilled(t *testing.T) {
 // it waits for more and in the middle of its work.
 func TestTerminated(t *testing.T) {
 	t.Parallel()
-	dir := newDir(t, 400)
+	dir, db := newDir(t, 400), filepath.Join(t.TempDir(), "read.db")
 	for _, n := range []int{100, 1000} {
-		p := startChild(t, dir, n)
+		p := startChild(t, dir, db, n)
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -66,16 +69,16 @@ func TestTerminated(t *testing.T) {
 			t.Errorf("after %d events: %v: %s", n, err, p.stderr)
 		}
 	}
-	if got := rows(t, filepath.Join(dir, name)); strings.Count(got, "\n") != 400 {
+	if got := rows(t, db); strings.Count(got, "\n") != 400 {
 		t.Errorf("the read model has %d rows, want 400", strings.Count(got, "\n"))
 	}
 }
 
 // killAfter starts a projector and kills it when it has handled n events, or is
 // up to date.
-func killAfter(t *testing.T, dir string, n int) {
+func killAfter(t *testing.T, dir, db string, n int) {
 	t.Helper()
-	p := startChild(t, dir, n)
+	p := startChild(t, dir, db, n)
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -93,9 +96,9 @@ type child struct {
 
 // startChild starts a projector and returns when it has handled n events, or is
 // up to date.
-func startChild(t *testing.T, dir string, n int) *child {
+func startChild(t *testing.T, dir, db string, n int) *child {
 	t.Helper()
-	p := &child{cmd: exec.Command(os.Args[0], "--log", dir), stderr: listenFor("up to date"), read: make(chan struct{})}
+	p := &child{cmd: exec.Command(os.Args[0], "--log", dir, "--db", db), stderr: listenFor("up to date"), read: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), childVariable+"=1"), p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rollforward/rollforward/projection"
@@ -71,6 +72,27 @@ func TestOpenSQLiteRefuses(t *testing.T) {
 	write(t, newer, `update rollforward_format set format = 2`)
 	if _, err := sqlsink.OpenSQLite(t.Context(), newer); !errors.Is(err, sqlsink.ErrFormat) {
 		t.Errorf("a newer format: %v", err)
+	}
+}
+
+// Processes that start at the same time may all be the first to open the file.
+func TestOpenSQLiteAtOnce(t *testing.T) {
+	t.Parallel()
+	for range 10 {
+		path := filepath.Join(t.TempDir(), "read.db")
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				s, err := sqlsink.OpenSQLite(t.Context(), path)
+				if err == nil {
+					err = s.Close()
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
 	}
 }
 
