@@ -29,7 +29,8 @@
 // enqueued them, and many of them share a commit. A step that fails is rolled
 // back alone and waits for its next attempt; those behind it overtake it.
 // Attempts and their pauses are in the log, so a restart does not reset them. No
-// failure delays another target.
+// failure delays another target, as long as no more steps of one shard wait than
+// a Runner remembers (see ReadAhead).
 //
 // # What is stored
 //

@@ -155,6 +155,30 @@ func ExampleHandler() {
 	// apology/7: shop.sorry {"why":"there are no unicorns"}
 }
 
+// A step that fails for a while succeeds in the end, or is a dead letter.
+func ExamplePolicy() {
+	ctx := context.Background()
+	log := openExample(ctx)
+	defer log.Close()
+	order(ctx, log, "7", "lamp")
+	broken := outbox.On(func(*eventlog.Tx, Reserve) error { return errors.New("out of order") },
+		&outbox.Policy{Attempts: 3, Backoff: time.Nanosecond, MaxBackoff: time.Nanosecond})
+	runner := &outbox.Runner{Log: log, Handlers: []outbox.Handler{broken}}
+	for range 3 {
+		if err := runner.Drain(ctx); err != nil {
+			panic(err)
+		}
+	}
+	for letter, err := range outbox.Dead(ctx, log) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(letter.Attempts, letter.Err)
+	}
+	// Output:
+	// 3 out of order
+}
+
 // A Raw step has no Go type: its type and payload come from elsewhere.
 func ExampleRaw() {
 	ctx := context.Background()

@@ -63,7 +63,7 @@ func begin(bookings map[string]Booking) *eventlog.Log {
 	return log
 }
 
-func Example() {
+func ExampleSaga() {
 	log := begin(map[string]Booking{
 		"1": {"ann", "ritz", "BA1"},
 		"2": {"bob", "ritz", "BA1"},
