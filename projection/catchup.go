@@ -68,8 +68,8 @@ func (r *Runner[T]) keepTo(ctx context.Context, p *Projection[T], target eventlo
 }
 
 // Rebuild empties a projection and applies the log from its first event. Beside
-// Run it leaves the work to it and waits. Readers see the read model grow
-// meanwhile.
+// Run it leaves the work to it and waits; one that has stopped there is left as
+// it is until Run ends. Readers see the read model grow meanwhile.
 func (r *Runner[T]) Rebuild(ctx context.Context, name string) error {
 	if err := r.rebuild(ctx, name); err != nil {
 		return fmt.Errorf("projection: rebuild %s: %w", name, err)
@@ -88,6 +88,12 @@ func (r *Runner[T]) rebuild(ctx context.Context, name string) error {
 	if p.Reset == nil {
 		return errNoReset
 	}
+	live := r.live(name)
+	if live != nil {
+		if stopped, _, _ := live.report(); stopped != nil {
+			return stopped
+		}
+	}
 	for err = ErrMoved; errors.Is(err, ErrMoved); {
 		var state State
 		if state, err = r.Sink.State(ctx, name); err == nil {
@@ -97,7 +103,7 @@ func (r *Runner[T]) rebuild(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if live := r.live(name); live != nil {
+	if live != nil {
 		live.restart()
 	}
 	return r.catchUp(ctx, []Projection[T]{*p})

@@ -20,7 +20,7 @@ func (r *Runner[T]) keep(ctx context.Context, p *Projection[T], tails *tails, li
 		return nil
 	}
 	err = fmt.Errorf("%s stopped: %w", p.Name, err)
-	r.logger().Error("projection: stopped", "projection", p.Name, "error", err)
+	r.logger().Error("projection: stopped", append(reason(err), "projection", p.Name)...)
 	live.stop(err)
 	return err
 }
@@ -63,7 +63,7 @@ func (r *Runner[T]) prepare(ctx context.Context, p *Projection[T], live *progres
 			return nil
 		}
 		live.trouble(allShards, err)
-		r.logger().Warn("projection: not ready, trying again", "projection", p.Name, "failures", n, "error", err)
+		r.logger().Warn("projection: not ready, trying again", append(reason(err), "projection", p.Name, "failures", n)...)
 		pause(ctx, backoff(r.firstBackoff(), n))
 	}
 	return nil
@@ -137,16 +137,6 @@ func (r *Runner[T]) recognise(ctx context.Context, state State) error {
 		}
 	}
 	return nil
-}
-
-// guard makes a panic of a user's function an error.
-func guard(fn func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("panic: %v", v)
-		}
-	}()
-	return fn()
 }
 
 // isFinal reports whether repeating cannot help.

@@ -22,15 +22,16 @@ import (
 // its projection stops in all shards with an [*EventError]: nothing behind the
 // event takes effect, the other projections go on. What the log or the sink
 // refuses is tried again for as long as Run runs, except that damage in the log
-// (eventlog.ErrCorrupt), a closed log, ErrVersion and ErrOtherLog stop a projection at
-// once. Status shows all of it while it lasts.
+// (eventlog.ErrCorrupt), a closed log, ErrVersion and ErrOtherLog stop a
+// projection at once. Status shows all of it while it lasts.
 type Runner[T any] struct {
 	Log         *eventlog.Log
 	Sink        Sink[T]
 	Projections []Projection[T]
 
-	// Wake, with Topic, brings doorbells of other processes' commits (see outbox.Notifier).
-	// They save latency, nothing depends on them. nil: the log's own ways.
+	// Wake, with Topic, brings doorbells of other processes' commits (see
+	// outbox.Notifier). They save latency, nothing depends on them. nil: the
+	// log's own ways.
 	Wake  message.Subscriber
 	Topic string
 

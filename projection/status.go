@@ -29,8 +29,8 @@ type ShardStatus struct {
 	Checkpoint
 	Tail    driver.Revision // of the log
 	Commits uint64          // between Checkpoint and Tail
-	// Events is how many events there are between, system events included. It is counted, up to a
-	// thousand commits; for more it is estimated from these.
+	// Events is how many events there are between, system events included. It
+	// is counted in up to a thousand commits, and estimated from them for more.
 	Events uint64
 	Lag    time.Duration // the age of the first of these events
 	Err    error         // what is being retried; known only where the projection runs

@@ -3,6 +3,7 @@ package projection_test
 import (
 	"database/sql"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -82,6 +83,9 @@ func TestRefusedEventStopsItsProjection(t *testing.T) {
 	if !list[1].Healthy() || list[1].Shards[0].Commits != 0 {
 		t.Errorf("status of good: %+v", list[1])
 	}
+	if err := r.Rebuild(ctx, "bad"); !errors.Is(err, errPicky) {
+		t.Errorf("rebuild of what has stopped: %v", err)
+	}
 	cancel()
 	err = <-done
 	if refused = nil; !errors.As(err, &refused) || refused.Projection != "bad" || refused.Record.Stream != account(0) || refused.Record.Version != 7 {
@@ -140,10 +144,15 @@ func TestPanicIsAnError(t *testing.T) {
 	log, sink := eventlogtest.New(t), newSink(t)
 	appendTo(t, log, account(0), Posted{1})
 	p := picky("p", func(eventlog.Record, Posted) error { panic("oh") })
-	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: []sqlsink.Projection{p}, Attempts: 2, Backoff: time.Microsecond}
+	var told strings.Builder
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: []sqlsink.Projection{p}, Attempts: 2, Backoff: time.Microsecond,
+		Logger: slog.New(slog.NewTextHandler(&told, nil))}
 	var refused *projection.EventError
-	if err := r.Run(t.Context()); !errors.As(err, &refused) || !strings.Contains(err.Error(), "panic: oh") {
+	if err := r.Run(t.Context()); !errors.As(err, &refused) || !strings.HasSuffix(err.Error(), "panic: oh") {
 		t.Errorf("run: %v", err)
+	}
+	if !strings.Contains(told.String(), "TestPanicIsAnError") {
+		t.Errorf("the log does not show the stack: %s", told.String())
 	}
 	if got := amounts(t, sink, "p"); got != "" {
 		t.Errorf("rows %q, want none", got)

@@ -9,9 +9,9 @@ import (
 )
 
 // AddTo adds the doorbell to a Watermill router of the user's, as a handler
-// called name that takes messages of Topic from Wake. It is for a Runner
-// whose messages shall pass the router's middleware; Run goes on its own and must not
-// then listen itself: AddTo takes Wake out of the runner. Call it before Run.
+// called name that takes messages of Topic from Wake. It is for a Runner whose
+// messages shall pass the router's middleware. Run goes on its own, and must not
+// listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
 func (r *Runner[T]) AddTo(router *message.Router, name string) {
 	router.AddConsumerHandler(name, r.Topic, r.Wake, func(m *message.Message) error {
 		r.ring(m)

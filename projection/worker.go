@@ -220,7 +220,7 @@ func (w *worker[T]) refused(ctx context.Context, e *EventError) error {
 // retry reports trouble and waits before the next attempt.
 func (w *worker[T]) retry(ctx context.Context, err error, n int) {
 	w.live.trouble(w.shard, err)
-	w.logger().Warn("projection: trying again", "projection", w.projection.Name, "shard", w.shard, "failures", n, "error", err)
+	w.logger().Warn("projection: trying again", append(reason(err), "projection", w.projection.Name, "shard", w.shard, "failures", n)...)
 	pause(ctx, backoff(w.firstBackoff(), n))
 }
 

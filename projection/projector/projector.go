@@ -5,7 +5,9 @@
 //
 // Its sub-commands run the projections until SIGTERM, rebuild one, and show how
 // they fare. It works on a log in a directory (package pebblelog) and a read
-// model in an SQLite file (package sqlsink).
+// model in an SQLite file (package sqlsink). One process holds a directory at a
+// time: a program that writes to the log meanwhile runs its projections itself,
+// with a projection.Runner.
 package projector
 
 import (
@@ -44,7 +46,8 @@ SQLite file up to date. Each event takes effect exactly once, however often
 projector is stopped, killed and started again.
 
 Without a sub-command it runs until SIGINT or SIGTERM, finishing the
-transaction in hand. Results go to standard output (-o table, json or jsonl),
+transaction in hand. One process holds a log's directory at a time: while a
+program that writes has it open, projector says who. Results go to standard output (-o table, json or jsonl),
 everything else to standard error. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
 		Example: `  projector --log data
   projector status --log data
