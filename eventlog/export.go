@@ -101,7 +101,7 @@ func (e *exporter) line() error {
 // skip takes from line what is written already.
 func (e *exporter) skip(line []byte) (rest []byte, err error) {
 	for e.begun != nil && len(line) > 0 {
-		have, err := e.begun.Peek(1)
+		_, err := e.begun.Peek(1) // fills its buffer
 		if err == io.EOF {
 			e.begun = nil
 			break
@@ -109,7 +109,7 @@ func (e *exporter) skip(line []byte) (rest []byte, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("what was begun: %w", err)
 		}
-		have, _ = e.begun.Peek(min(e.begun.Buffered(), len(line)))
+		have, _ := e.begun.Peek(min(e.begun.Buffered(), len(line)))
 		if !bytes.Equal(have, line[:len(have)]) {
 			return nil, fmt.Errorf("%w: what was begun is not the beginning of this log's export: it differs in line %d, behind byte %d",
 				ErrConflict, e.lines, e.offset)
