@@ -90,7 +90,7 @@ func (r *Runner[T]) rebuild(ctx context.Context, name string) error {
 	}
 	live := r.live(name)
 	if live != nil {
-		if stopped, _, _ := live.report(); stopped != nil {
+		if _, _, stopped := live.report(); stopped != nil {
 			return stopped
 		}
 	}

@@ -127,8 +127,8 @@ func (p *progress) kicks() <-chan struct{} {
 }
 
 // report returns what Status shows.
-func (p *progress) report() (stopped error, troubles map[int]error, skipped map[string]uint64) {
+func (p *progress) report() (troubles map[int]error, skipped map[string]uint64, stopped error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.err, maps.Clone(p.troubles), maps.Clone(p.skipped)
+	return maps.Clone(p.troubles), maps.Clone(p.skipped), p.err
 }

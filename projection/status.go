@@ -58,7 +58,7 @@ func (r *Runner[T]) status(ctx context.Context, p *Projection[T]) (Status, error
 	out := Status{Name: p.Name, Version: p.Version}
 	var troubles map[int]error
 	if live := r.live(p.Name); live != nil {
-		out.Err, troubles, out.Skipped = live.report()
+		troubles, out.Skipped, out.Err = live.report()
 		if out.Err == nil {
 			out.Err = troubles[allShards]
 		}
