@@ -30,8 +30,8 @@ type Runner[T any] struct {
 	Projections []Projection[T]
 
 	// Wake, with Topic, brings doorbells of other processes' commits (see
-	// outbox.Notifier). They save latency, nothing depends on them. nil: the
-	// log's own ways.
+	// outbox.Notifier, whose default topic is the default here). They save
+	// latency, nothing depends on them. nil: the log's own ways.
 	Wake  message.Subscriber
 	Topic string
 

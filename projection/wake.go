@@ -13,7 +13,7 @@ import (
 // messages shall pass the router's middleware. Run goes on its own, and must not
 // listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
 func (r *Runner[T]) AddTo(router *message.Router, name string) {
-	router.AddConsumerHandler(name, r.Topic, r.Wake, func(m *message.Message) error {
+	router.AddConsumerHandler(name, r.topic(), r.Wake, func(m *message.Message) error {
 		r.ring(m)
 		return nil
 	})
@@ -24,7 +24,7 @@ func (r *Runner[T]) AddTo(router *message.Router, name string) {
 // made again: meanwhile the log's own ways have to do.
 func (r *Runner[T]) listen(ctx context.Context) {
 	for n := 1; ctx.Err() == nil; n++ {
-		bells, err := r.Wake.Subscribe(ctx, r.Topic)
+		bells, err := r.Wake.Subscribe(ctx, r.topic())
 		if err == nil {
 			for m := range bells {
 				n = 0
@@ -33,7 +33,7 @@ func (r *Runner[T]) listen(ctx context.Context) {
 			}
 		}
 		if ctx.Err() == nil {
-			r.logger().Warn("projection: no doorbell", "topic", r.Topic, "error", err)
+			r.logger().Warn("projection: no doorbell", "topic", r.topic(), "error", err)
 			pause(ctx, backoff(r.firstBackoff(), max(n, 1)))
 		}
 	}
@@ -44,8 +44,15 @@ func (r *Runner[T]) listen(ctx context.Context) {
 func (r *Runner[T]) ring(m *message.Message) {
 	b, err := doorbell.Decode(m)
 	if err != nil {
-		r.logger().Warn("projection: not a doorbell", "topic", r.Topic, "error", err)
+		r.logger().Warn("projection: not a doorbell", "topic", r.topic(), "error", err)
 		return
 	}
 	r.Log.Wake(b.Shard, b.Revision)
+}
+
+func (r *Runner[T]) topic() string {
+	if r.Topic == "" {
+		return doorbell.Topic
+	}
+	return r.Topic
 }

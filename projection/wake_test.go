@@ -16,6 +16,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/internal/doorbell"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
@@ -81,6 +82,34 @@ func TestDoorbell(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A notifier of the process that writes rings here when both keep the default
+// topic.
+func TestNotifierRings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		writer, reader := twoProcesses(t, time.Hour)
+		bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
+		defer bells.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		notified := make(chan error, 1)
+		go func() { notified <- (&outbox.Notifier{Log: writer, Publisher: bells}).Run(ctx) }()
+		r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells}
+		stop := start(t, r)
+		synctest.Wait()
+		begin := time.Now()
+		if err := r.WaitFor(t.Context(), appendTo(t, writer, account(0), Opened{"Ada"})); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+		cancel()
+		if err := errors.Join(<-notified, stop()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -13,6 +13,9 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
+// Topic is where bells are published when nobody names another topic.
+const Topic = "eventlog.commits"
+
 // A Bell is what a message says: shard Shard of the log that its users call Log
 // has reached Revision.
 type Bell struct {
