@@ -3,6 +3,7 @@ package eventlogtest
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -10,7 +11,7 @@ import (
 )
 
 // New returns an empty log in memory. At the end of the test the log is checked
-// (see [eventlog.Check]) and closed.
+// (see [eventlog.Check]) and closed, unless the test closed it.
 func New(t testing.TB) *eventlog.Log { return Open(t, nil) }
 
 // Open is New with options.
@@ -21,7 +22,7 @@ func Open(t testing.TB, o *eventlog.Options) *eventlog.Log {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := eventlog.Check(context.Background(), l); err != nil {
+		if err := eventlog.Check(context.Background(), l); err != nil && !errors.Is(err, eventlog.ErrClosed) {
 			t.Errorf("the log is damaged: %v", err)
 		}
 		if err := l.Close(); err != nil {
