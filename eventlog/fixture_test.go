@@ -109,8 +109,15 @@ func update(t testing.TB, l *eventlog.Log, fn func(tx *eventlog.Tx) error) event
 	return p
 }
 
+// failer is what a *testing.T and a *rapid.T have in common.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+}
+
 // collect reads to the end, which must be reached.
-func collect[T any](t testing.TB, seq iter.Seq2[T, error]) (list []T) {
+func collect[T any](t failer, seq iter.Seq2[T, error]) (list []T) {
 	t.Helper()
 	for v, err := range seq {
 		if err != nil {
@@ -129,7 +136,7 @@ func last[T any](seq iter.Seq2[T, error]) (err error) {
 }
 
 // text is an entry's text.
-func text(t testing.TB, r eventlog.Record) string {
+func text(t failer, r eventlog.Record) string {
 	t.Helper()
 	var e entry
 	if err := r.Decode(&e); err != nil {
@@ -139,7 +146,7 @@ func text(t testing.TB, r eventlog.Record) string {
 }
 
 // texts are those of the entries that a reading yields, with spaces between.
-func texts(t testing.TB, seq iter.Seq2[eventlog.Record, error]) string {
+func texts(t failer, seq iter.Seq2[eventlog.Record, error]) string {
 	t.Helper()
 	var list []string
 	for _, r := range collect(t, seq) {
@@ -157,7 +164,7 @@ func want(t testing.TB, l *eventlog.Log, stream, texts_ string) {
 }
 
 // is fails unless err wraps target; a nil target wants success.
-func is(t testing.TB, err, target error) {
+func is(t failer, err, target error) {
 	t.Helper()
 	if !errors.Is(err, target) {
 		t.Errorf("error %v, expected %v", err, target)

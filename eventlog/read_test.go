@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 
@@ -229,48 +228,4 @@ func TestMergedOrder(t *testing.T) {
 	if !slices.EqualFunc(forward, backward, func(a, b eventlog.Record) bool { return a.ID == b.ID }) {
 		t.Error("backward is not forward, reversed")
 	}
-}
-
-// TestStreams lists streams by prefix, in order, with their versions.
-func TestStreams(t *testing.T) {
-	t.Parallel()
-	eachDriver(t, &eventlog.Options{Shards: 4}, func(t *testing.T, l *eventlog.Log) {
-		versions := map[string]int{"b": 1, "a/2": 2, "a/10": 3, "a": 1, "a/1": 1, "ab": 2, "{a}/x": 1, "ä": 1, "a b": 1}
-		for stream, n := range versions {
-			add(t, l, stream, slices.Repeat([]string{"x"}, n)...)
-		}
-		for i := range 700 {
-			add(t, l, fmt.Sprintf("many/%03d", i), "x")
-		}
-		update(t, l, func(tx *eventlog.Tx) error { _, err := tx.Once("never", "id"); return err })
-		list := func(prefix string) string {
-			var out []string
-			for _, s := range collect(t, l.Streams(t.Context(), prefix)) {
-				if s.Shard != l.ShardOf(s.Stream) {
-					t.Errorf("%s lies in shard %d, not %d", s.Stream, l.ShardOf(s.Stream), s.Shard)
-				}
-				if out = append(out, fmt.Sprintf("%s@%d", s.Stream, s.Version)); strings.HasPrefix(s.Stream, "many/") {
-					out = out[:len(out)-1]
-				}
-			}
-			return strings.Join(out, ", ")
-		}
-		for prefix, want := range map[string]string{
-			"":     "a@1, a b@1, a/1@1, a/10@3, a/2@2, ab@2, b@1, {a}/x@1, ä@1",
-			"a/":   "a/1@1, a/10@3, a/2@2",
-			"a/1":  "a/1@1, a/10@3",
-			"c":    "",
-			"a/10": "a/10@3",
-		} {
-			if got := list(prefix); got != want {
-				t.Errorf("streams under %q: %s; expected %s", prefix, got, want)
-			}
-		}
-		if n := len(collect(t, l.Streams(t.Context(), "many/"))); n != 700 {
-			t.Errorf("%d streams, expected 700", n)
-		}
-		if n := len(collect(t, l.Streams(t.Context(), "$"))); n != 0 {
-			t.Errorf("%d system streams, expected none", n)
-		}
-	})
 }
