@@ -119,27 +119,38 @@ func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration)
 // WaitFor returns when every commit up to p is durable and visible here: at
 // once for what this process wrote itself.
 func (l *Log) WaitFor(ctx context.Context, p Position) error {
-	if at, err := l.Position(ctx); err != nil || at.Covers(p) {
+	shards, err := l.lacking(ctx, p)
+	if err != nil || len(shards) == 0 {
 		return err
-	}
-	var shards []int
-	for s := range p.revs {
-		if p.Revision(s) > 0 && s >= l.Shards() {
-			return fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
-		}
-		if p.Revision(s) > 0 {
-			shards = append(shards, s)
-		}
 	}
 	bell, stop := l.subscribe(shards)
 	defer stop()
 	for {
-		at, err := l.Position(ctx)
-		if err != nil || at.Covers(p) {
+		if shards, err = l.lacking(ctx, p); err != nil || len(shards) == 0 {
 			return err
 		}
 		if err := l.await(ctx, bell, 0); err != nil {
 			return err
 		}
 	}
+}
+
+// lacking returns the shards that have not reached p.
+func (l *Log) lacking(ctx context.Context, p Position) (shards []int, err error) {
+	for s, rev := range p.revs {
+		if rev == 0 {
+			continue
+		}
+		if s >= l.Shards() {
+			return nil, fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
+		}
+		tail, err := l.driver.Tail(ctx, s)
+		if err != nil {
+			return nil, fmt.Errorf("eventlog: wait: %w", err)
+		}
+		if tail < rev {
+			shards = append(shards, s)
+		}
+	}
+	return shards, nil
 }
