@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -48,6 +49,9 @@ func (l *Log) backup(ctx context.Context, dir string) error {
 	}
 	tails := l.heads.tails()
 	err := l.checkpoint(dir)
+	if err == nil {
+		err = trimLogs(l.opts.FS, dir)
+	}
 	if err == nil {
 		err = tails.write(l.opts.FS, dir)
 	}
@@ -154,14 +158,15 @@ func copyLog(ctx context.Context, fsys vfs.FS, from, to string) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := copyFile(fsys, fsys.PathJoin(from, name), fsys.PathJoin(to, name)); err != nil {
+		if err := copyFile(fsys, fsys.PathJoin(from, name), fsys.PathJoin(to, name), math.MaxInt64); err != nil {
 			return err
 		}
 	}
 	return writeFormat(fsys, to)
 }
 
-func copyFile(fsys vfs.FS, from, to string) error {
+// copyFile copies the first n bytes of a file, or all of it, and syncs the copy.
+func copyFile(fsys vfs.FS, from, to string, n int64) error {
 	r, err := fsys.Open(from, vfs.SequentialReadsOption)
 	if err != nil {
 		return err
@@ -171,6 +176,6 @@ func copyFile(fsys vfs.FS, from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(w, r)
+	_, err = io.Copy(w, io.LimitReader(r, n))
 	return errors.Join(err, w.Sync(), w.Close())
 }

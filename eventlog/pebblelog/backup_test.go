@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -171,4 +172,29 @@ func look3(t *testing.T, l *Log) string {
 		b.Write(c.Data)
 	}
 	return b.String()
+}
+
+// TestBackupIsDurableInTheLog stops the disk: a backup may hold a write that is
+// being synced, so it is not done before the write is durable in the log itself.
+func TestBackupIsDurableInTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowDisk{FS: vfs.NewMem()}
+		l := mustOpen(t, &Options{FS: disk})
+		disk.hold()
+		written := answer(l, driver.Write{Batches: []driver.Batch{commit(0, 1, "one")}})
+		synctest.Wait()
+		backup := make(chan error, 1)
+		go func() { backup <- l.Backup(t.Context(), "backup") }()
+		synctest.Wait()
+		select {
+		case err := <-backup:
+			t.Errorf("the backup is done while the disk stands still: %v", err)
+		default:
+		}
+		disk.release()
+		if err := errors.Join(<-written, <-backup, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

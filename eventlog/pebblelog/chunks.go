@@ -21,9 +21,9 @@ import (
 // more after large records. What is lost so are acknowledged writes, silently.
 //
 // Here every record is synced before the next one is written. So a sound record
-// behind a damaged one, or the trailer of a log that was closed, proves that the
-// damage is no torn end. checkFile looks for it, before the engine opens the
-// file. What remains is the very last record of a file without a trailer.
+// behind a damaged one proves that the damage is no torn end. check looks for it,
+// before the engine opens the file. What remains is the last record of a file;
+// the tails file covers it for all but the time since the last flush.
 
 // The format of log and manifest files: blocks of 32 KiB with chunks, a record is
 // one or more. A chunk has a checksum (4 bytes), its length (2), its type (1), in
@@ -34,11 +34,6 @@ const (
 	headerLog    = headerPlain + 4
 	headerSynced = headerLog + 8
 )
-
-// A batch that is too large for a memtable is synced together with the trailer.
-// So the trailer proves nothing about damage further away than any smaller
-// record's end: see minMemTableSize.
-const trailerReach = 64 << 10
 
 var noChunks [chunkBlock]byte // prepared for what never came
 
@@ -55,9 +50,21 @@ type chunkFile struct {
 // check returns an error that wraps ErrCorrupt when the file holds a damaged
 // record that was once whole.
 func (f *chunkFile) check(fsys vfs.FS) error {
-	r, err := fsys.Open(f.name, vfs.SequentialReadsOption)
+	whole, err := f.scan(fsys)
 	if err != nil {
 		return err
+	}
+	if whole {
+		return fmt.Errorf("%w: %s is damaged at byte %d", driver.ErrCorrupt, f.name, f.damaged)
+	}
+	return nil
+}
+
+// scan finds the first damaged chunk and reports whether it was once whole.
+func (f *chunkFile) scan(fsys vfs.FS) (whole bool, err error) {
+	r, err := fsys.Open(f.name, vfs.SequentialReadsOption)
+	if err != nil {
+		return false, err
 	}
 	defer r.Close()
 	f.damaged = -1
@@ -65,14 +72,11 @@ func (f *chunkFile) check(fsys vfs.FS) error {
 	for base := int64(0); ; base += chunkBlock {
 		n, err := io.ReadFull(r, block)
 		if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s: %w", f.name, err)
+			return false, fmt.Errorf("%s: %w", f.name, err)
 		}
 		whole, end := f.checkBlock(base, block[:n])
-		if whole {
-			return fmt.Errorf("%w: %s is damaged at byte %d", driver.ErrCorrupt, f.name, f.damaged)
-		}
-		if end || n < chunkBlock {
-			return nil
+		if whole || end || n < chunkBlock {
+			return whole, nil
 		}
 	}
 }
@@ -85,14 +89,13 @@ func (f *chunkFile) checkBlock(base int64, b []byte) (whole, end bool) {
 	}
 	for i := 0; i+headerPlain <= len(b); {
 		n, start := f.chunk(b[i:])
-		trailer := n == 0 && f.trailer(b[i:])
 		switch {
 		case start && f.damaged >= 0:
 			return true, false
-		case trailer:
-			return f.damaged >= 0 && base+int64(i)-f.damaged < trailerReach, true
 		case n > 0:
 			i += n
+		case f.trailer(b[i:]):
+			return false, true
 		case f.padding(b[i:]):
 			return false, false
 		default:
@@ -151,24 +154,58 @@ func (f *chunkFile) padding(b []byte) bool {
 
 // checkFiles checks the logs and the manifest of a directory.
 func checkFiles(fsys vfs.FS, dir, manifest string) error {
-	names, err := fsys.List(dir)
+	logs, err := logFiles(fsys, dir)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		f := chunkFile{name: fsys.PathJoin(dir, name), log: isLog(name)}
-		if f.log {
-			number, err := strconv.ParseUint(strings.TrimSuffix(name, logSuffix), 10, 64)
-			if err != nil {
-				continue // not the engine's
-			}
-			f.number = uint32(number)
-		} else if f.name != manifest {
-			continue
-		}
+	for _, f := range append(logs, chunkFile{name: manifest}) {
 		if err := f.check(fsys); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// trimLogs cuts the logs of a backup before the first chunk that is not sound. A
+// log is copied while it is written to: of two blocks the second may be newer than
+// the first, with records behind others that were not there yet.
+func trimLogs(fsys vfs.FS, dir string) error {
+	logs, err := logFiles(fsys, dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range logs {
+		if _, err := f.scan(fsys); err != nil {
+			return err
+		}
+		if f.damaged < 0 {
+			continue
+		}
+		if err := f.trim(fsys); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *chunkFile) trim(fsys vfs.FS) error {
+	tmp := f.name + tmpSuffix
+	if err := copyFile(fsys, f.name, tmp, f.damaged); err != nil {
+		return err
+	}
+	return fsys.Rename(tmp, f.name)
+}
+
+// logFiles lists the logs of a directory.
+func logFiles(fsys vfs.FS, dir string) (logs []chunkFile, err error) {
+	names, err := fsys.List(dir)
+	for _, name := range names {
+		if !isLog(name) {
+			continue
+		}
+		if number, err := strconv.ParseUint(strings.TrimSuffix(name, logSuffix), 10, 64); err == nil {
+			logs = append(logs, chunkFile{name: fsys.PathJoin(dir, name), log: true, number: uint32(number)})
+		}
+	}
+	return logs, err
 }

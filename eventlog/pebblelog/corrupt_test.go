@@ -84,7 +84,11 @@ func flipEach(t *testing.T, disk *vfs.MemFS, suffix string, commits, spare drive
 			continue
 		}
 		found, n, step := 0, 0, max(1, size/int64(rounds(12)))
+		places := []int64{size - 1, size - min(size, 20), size - min(size, 60), size - min(size, 150)} // the last records
 		for at := rand.Int64N(step); at < size; at += step {
+			places = append(places, at)
+		}
+		for _, at := range places {
 			damaged := disk.CrashClone(vfs.CrashCloneCfg{})
 			flip(t, damaged, "log/"+name, at)
 			hit, err := readDamaged(damaged, commits, spare)
@@ -170,4 +174,75 @@ func namesDamage(err error, commit bool) error {
 		return fmt.Errorf("%w does not name the damage", err)
 	}
 	return nil
+}
+
+// TestMissingCommitIsFound takes commits away behind the log's back: reads name
+// the one that is missing, wherever it is.
+func TestMissingCommitIsFound(t *testing.T) {
+	t.Parallel()
+	for _, gone := range []driver.Revision{1, 50, 100} {
+		l := mustOpen(t, &Options{FS: vfs.NewMem()})
+		corruptFill(t, l, 1, 100)
+		if err := l.db.Delete(appendCommitKey(nil, 3, gone), nil); err != nil {
+			t.Fatal(err)
+		}
+		ctx := t.Context()
+		for name, seq := range map[string]iter.Seq2[driver.Commit, error]{
+			"Read":          l.Read(ctx, 3, driver.Range{}),
+			"Read backward": l.Read(ctx, 3, driver.Range{Backward: true}),
+			"Read of it":    l.Read(ctx, 3, driver.Range{From: uint64(gone), To: uint64(gone + 1)}),
+			"Find":          l.Find(ctx, 3, "a", driver.Range{}),
+		} {
+			var end error
+			for c, err := range seq {
+				if end = err; err == nil && c.Revision == gone {
+					t.Errorf("%s: revision %d is there", name, gone)
+				}
+			}
+			var named *driver.CorruptError
+			if !errors.As(end, &named) || named.Shard != 3 || named.Revision != gone {
+				t.Errorf("%s ends with %v, expected a *CorruptError of revision %d", name, end, gone)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLostEndIsFound puts an old manifest in the place of the new one, and takes
+// the write-ahead log away: the end of the log is missing in a way that the engine
+// cannot notice. It would remove the table that its manifest does not name.
+func TestLostEndIsFound(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	l := mustOpen(t, &Options{FS: disk})
+	corruptFill(t, l, 1, 100)
+	old := files(t, disk)
+	if err := errors.Join(l.db.Flush(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name := range files(t, disk) {
+		var err error
+		switch {
+		case isLog(name):
+			err = disk.Remove("log/" + name)
+		case strings.HasPrefix(name, "MANIFEST-"):
+			err = replaceFile(disk, "log", name, old[name])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := files(t, disk)
+	var named *driver.CorruptError
+	if _, err := Open("log", &Options{FS: disk}); !errors.As(err, &named) || named.Shard != 3 || named.Revision != 1 {
+		t.Errorf("%v, expected a *CorruptError of revision 1", err)
+	}
+	after := files(t, disk)
+	for name := range before {
+		if _, ok := after[name]; !ok {
+			t.Errorf("%s was removed by an Open that failed", name)
+		}
+	}
 }

@@ -160,3 +160,77 @@ func TestFailureOfEachFile(t *testing.T) {
 		})
 	}
 }
+
+// TestFrozenAfterFailure lets a directory fail and the engine then do all that it
+// may do by itself: no file that was there is gone or changed, so the next Open
+// finds what it knew.
+func TestFrozenAfterFailure(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	l := mustOpen(t, &Options{FS: disk})
+	for i := range driver.Revision(10) {
+		corruptFill(t, l, 10*i+1, 10*i+10)
+		if err := l.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	corruptFill(t, l, 101, 110)
+	before := files(t, disk)
+	l.failure.set(errDisk)
+	if err := errors.Join(l.db.Flush(), l.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false)); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	after := files(t, disk)
+	for name, text := range before {
+		if got, ok := after[name]; name != ownerFile && (!ok || got != text) {
+			t.Errorf("%s has gone or changed: %d bytes, then %d", name, len(text), len(got))
+		}
+	}
+	l = mustOpen(t, &Options{FS: disk})
+	if tail, err := l.Tail(t.Context(), 3); tail != 110 || err != nil {
+		t.Errorf("tail %d, %v; expected 110", tail, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func files(t *testing.T, disk vfs.FS) map[string]string {
+	t.Helper()
+	names, err := disk.List("log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := map[string]string{}
+	for _, name := range names {
+		if m[name], err = readAll(disk, "log/"+name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// TestFailedSyncIsNotRetried fails one sync of the log. The next one would succeed,
+// and would say nothing about what the first one has lost: there is none.
+func TestFailedSyncIsNotRetried(t *testing.T) {
+	t.Parallel()
+	f := &fault{err: errDisk, at: 1, match: func(op errorfs.Op) bool {
+		return isLog(op.Path) && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData)
+	}}
+	l := mustOpen(t, &Options{FS: errorfs.Wrap(vfs.NewMem(), f)})
+	f.armed.Store(true)
+	for i := range driver.Revision(3) {
+		err := l.Write(t.Context(), driver.Write{ID: [16]byte{byte(i)}, Batches: []driver.Batch{commit(0, i+1, "lost")}})
+		if unknown := errors.Is(err, driver.ErrUnknown); err == nil || unknown != (i == 0) {
+			t.Errorf("write %d: %v", i+1, err)
+		}
+	}
+	if err := l.db.Flush(); err != nil {
+		t.Error(err)
+	}
+	_ = l.Close()
+	if n := f.seen.Load(); n != 1 {
+		t.Errorf("%d syncs of logs after the first that failed", n-1)
+	}
+}

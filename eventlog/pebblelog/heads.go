@@ -40,7 +40,9 @@ func (h *heads) ensure(id int) *shard {
 	return s
 }
 
-// tail returns the last durable revision of a shard.
+// tail returns the last durable revision of a shard. Whoever has seen one part of
+// a write sees all its other parts from then on: a tail is returned when the
+// group it belongs to is shown whole, which takes no more than a few stores.
 func (h *heads) tail(id int) driver.Revision {
 	if s := h.find(id); s != nil {
 		rev := driver.Revision(s.durable.Load())

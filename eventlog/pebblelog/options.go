@@ -85,7 +85,7 @@ type Options struct {
 
 const (
 	defaultMemTableSize = 32 << 20
-	minMemTableSize     = 1 << 20 // half of it is more than trailerReach in a log, whatever the rows
+	minMemTableSize     = 1 << 20
 	defaultCacheSize    = 128 << 20
 )
 

@@ -45,7 +45,7 @@ func (d *slowDisk) pass() {
 
 func (d *slowDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := d.FS.Create(name, c)
-	if err == nil && isLog(name) {
+	if err == nil && isLog(name) && d.PathDir(name) == "log" {
 		f = &slowFile{f, d}
 	}
 	return f, err

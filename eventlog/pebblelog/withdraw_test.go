@@ -27,14 +27,16 @@ func testWithdrawn(t *testing.T) {
 	synctest.Wait()
 	ctx, cancel := context.WithCancel(t.Context())
 	withdrawn := make(chan error, 2)
-	for shard := range 2 {
+	withdraw := func(shard int) {
 		go func() {
-			withdrawn <- l.Write(ctx, driver.Write{Batches: []driver.Batch{commit(shard+1, 1, "withdrawn")}})
+			withdrawn <- l.Write(ctx, driver.Write{Batches: []driver.Batch{commit(shard, 1, "withdrawn")}})
 		}()
+		synctest.Wait() // until it is in the queue
 	}
-	synctest.Wait()
+	withdraw(1)
 	behind := answer(l, driver.Write{Batches: []driver.Batch{commit(0, 2, "behind")}})
 	synctest.Wait()
+	withdraw(2)
 	cancel()
 	for range 2 {
 		if err := <-withdrawn; !errors.Is(err, context.Canceled) || errors.Is(err, driver.ErrUnknown) {
