@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"maps"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/memlog"
 )
 
 // TestLimitsAreNamedErrors: what is as large as allowed is taken, what is a bit
@@ -16,27 +16,16 @@ import (
 // is written.
 func TestLimitsAreNamedErrors(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	edges := make(map[string]map[string]int) // by driver and limit
-	t.Run("on", func(t *testing.T) {
-		eachDriver(t, &eventlog.Options{Shards: 8}, func(t *testing.T, l *eventlog.Log) {
-			found := make(map[string]int)
-			for name, c := range limits(l) {
-				found[name] = c.probe(t, l, name)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			edges[t.Name()] = found
-		})
-	})
-	var first map[string]int
-	for name, found := range edges {
-		if first == nil {
-			first = found
-		}
-		if !maps.Equal(first, found) {
-			t.Errorf("%s takes up to %v, another driver up to %v", name, found, first)
-		}
+	o := &eventlog.Options{Shards: 8}
+	edges := make(map[string]int)
+	memory := over(t, memlog.Open(), o)
+	for name, c := range limits(memory) {
+		edges[name] = c.probe(t, memory, name)
+	}
+	l := embedded(t, o)
+	for name, c := range limits(l) {
+		c.take(t, l, name, edges[name])
+		c.refuse(t, l, name, edges[name]+1)
 	}
 }
 
@@ -151,7 +140,9 @@ func countLimits(l *eventlog.Log) map[string]limit {
 	}
 }
 
-func large(n int) eventlog.Event { return eventlog.Raw{Type: "t", Data: make([]byte, n)} }
+var zeros [eventlog.MaxEvent + 1]byte
+
+func large(n int) eventlog.Event { return eventlog.Raw{Type: "t", Data: zeros[:n]} }
 
 func tags(n int) (list []string) {
 	for i := range n {
