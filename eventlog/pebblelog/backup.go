@@ -25,7 +25,7 @@ import (
 // is removed; one that a crash cut short cannot be opened.
 func (l *Log) Backup(ctx context.Context, dir string) error {
 	if err := l.enter(); err != nil {
-		return err
+		return fmt.Errorf("pebblelog: %w", err)
 	}
 	defer l.leave()
 	if err := l.backup(ctx, dir); err != nil {

@@ -20,7 +20,7 @@ type FailedError struct {
 }
 
 func (e *FailedError) Error() string {
-	return fmt.Sprintf("pebblelog: %s takes no more writes until it is opened again: %v", e.Dir, e.Cause)
+	return fmt.Sprintf("%s takes no more writes until it is opened again: %v", e.Dir, e.Cause)
 }
 
 // Unwrap returns the cause and the sentinels that describe it.

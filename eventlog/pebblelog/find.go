@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -98,7 +99,7 @@ func (s *search) pass(pos uint64) {
 func (s *search) scan(size int) error {
 	s.entries = s.entries[:0]
 	tail := s.log.heads.tail(s.shard)
-	if tail == 0 || (s.r.To != 0 && s.r.From >= s.r.To) {
+	if tail == 0 || (s.r.To != 0 && s.r.From >= s.r.To) || strings.IndexByte(s.key, terminator) >= 0 {
 		return nil
 	}
 	it, lower, err := s.iter()

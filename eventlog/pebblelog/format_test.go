@@ -235,3 +235,17 @@ func TestReadOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestNamesWithNUL looks for what no name can be: nothing is found.
+func TestNamesWithNUL(t *testing.T) {
+	t.Parallel()
+	l := mustOpen(t, &Options{FS: vfs.NewMem()})
+	defer l.Close()
+	mustWrite(t, l, nil, commit(0, 1, "one", driver.Key{Name: "a", Pos: 0x7878787878787878}))
+	for c, err := range l.Find(t.Context(), 0, "a\x00x", driver.Range{}) {
+		t.Errorf("Find yields %v, %v", c, err)
+	}
+	for k, err := range l.Keys(t.Context(), 0, "a\x00", "") {
+		t.Errorf("Keys yields %v, %v", k, err)
+	}
+}

@@ -2,6 +2,7 @@ package pebblelog
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -136,6 +137,7 @@ func (g *group) batch(l *Log) (*pebble.Batch, error) {
 func (g *group) sync(l *Log) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			l.log.Error("pebblelog: the engine panicked", "panic", p, "stack", string(debug.Stack()))
 			l.failure.set(fatalError{fmt.Errorf("engine: %v", p)})
 			err = l.failure.get()
 		}

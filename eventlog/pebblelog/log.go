@@ -42,7 +42,7 @@ func (l *Log) enter() error {
 	l.gate.RLock()
 	if l.closed {
 		l.gate.RUnlock()
-		return fmt.Errorf("pebblelog: %s: %w", l.dir, driver.ErrClosed)
+		return fmt.Errorf("%s: %w", l.dir, driver.ErrClosed)
 	}
 	return nil
 }
@@ -58,10 +58,10 @@ func (l *Log) Exclusive() bool { return true }
 // Tail returns the last durable revision of a shard, 0 for an empty one.
 func (l *Log) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 	if err := ctx.Err(); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("pebblelog: shard %d: %w", shard, err)
 	}
 	if err := l.enter(); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("pebblelog: %w", err)
 	}
 	defer l.leave()
 	return l.heads.tail(shard), nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -36,7 +37,7 @@ func (l *Log) Keys(ctx context.Context, shard int, prefix, after string) iter.Se
 func (l *Log) readNames(shard int, prefix, after string) (page []driver.Key, err error) {
 	tail := l.heads.tail(shard)
 	lower, upper := nameBounds(shard, prefix, after)
-	if tail == 0 || bytes.Compare(lower, upper) >= 0 {
+	if tail == 0 || bytes.Compare(lower, upper) >= 0 || strings.IndexByte(prefix, terminator) >= 0 {
 		return nil, nil
 	}
 	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})

@@ -67,7 +67,7 @@ func resolve(o *Options, dir string) (string, error) {
 		return "", fmt.Errorf("%s: %w", dir, err)
 	}
 	if vfs.Root(o.FS) != vfs.Default {
-		return dir, nil
+		return o.FS.PathDir(o.FS.PathJoin(dir, formatFile)), nil // as the engine will write it
 	}
 	abs, err := filepath.Abs(dir)
 	if err != nil {

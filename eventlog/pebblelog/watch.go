@@ -14,9 +14,8 @@ import (
 type watchers struct {
 	count atomic.Int32
 
-	mu   sync.Mutex
-	all  map[*watcher]struct{}
-	done bool
+	mu  sync.Mutex
+	all map[*watcher]struct{}
 }
 
 // A watcher merges movements until its iterator takes them.
@@ -99,7 +98,7 @@ func (l *Log) Watch(ctx context.Context) iter.Seq2[driver.Head, error] {
 	return func(yield func(driver.Head, error) bool) {
 		w := &watcher{moved: map[int]driver.Revision{}, signal: make(chan struct{}, 1)}
 		if err := l.watch(w); err != nil {
-			yield(driver.Head{}, err)
+			yield(driver.Head{}, fmt.Errorf("pebblelog: %w", err))
 			return
 		}
 		defer l.watchers.leave(w)
@@ -116,7 +115,7 @@ func (l *Log) Watch(ctx context.Context) iter.Seq2[driver.Head, error] {
 					return
 				}
 			case <-ctx.Done():
-				yield(driver.Head{}, ctx.Err())
+				yield(driver.Head{}, fmt.Errorf("pebblelog: %w", ctx.Err()))
 				return
 			}
 		}
