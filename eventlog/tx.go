@@ -36,8 +36,7 @@ type Tx struct {
 	sizes  []shardSize // of what is written, by shard
 	index  int         // number of the next event; savepoints do not turn it back
 
-	restore *restore
-	turn    *turn
+	turn *turn
 
 	room struct { // for the usual few, in one allocation
 		reads  [2]read
@@ -54,13 +53,6 @@ func (l *Log) begin(ctx context.Context) *Tx {
 }
 
 type shardSize struct{ shard, bytes int }
-
-// restore makes a transaction repeat a commit of another log.
-type restore struct {
-	id      ID
-	time    int64
-	indexes []int // of the events, in the order of appending
-}
 
 var errOver = errors.New("eventlog: the transaction is over: a Tx must not outlive its function")
 
@@ -140,16 +132,13 @@ func (tx *Tx) appendOne(stream string, e Event) error {
 		return err
 	}
 	ev.stream = stream
-	if err := ev.check(system || tx.restore != nil); err != nil {
+	if err := ev.check(system); err != nil {
 		return err
 	}
 	if err := tx.grow(shardOf(stream, len(tx.log.lanes)), ev.size()); err != nil {
 		return err
 	}
 	ev.index = tx.index
-	if r := tx.restore; r != nil {
-		ev.index = r.indexes[tx.index]
-	}
 	tx.index++
 	tx.events = append(tx.events, ev)
 	return nil
@@ -317,9 +306,6 @@ func contentHash(events []event) uint64 {
 func (tx *Tx) member(write bool) (*member, error) {
 	m := &tx.room.member
 	m.parts, m.reads, m.write = m.room.parts[:0], tx.reads, write && tx.writes()
-	if r := tx.restore; r != nil {
-		m.at = r.time
-	}
 	if m.write {
 		tx.addCommits(m)
 	}

@@ -22,7 +22,7 @@ import (
 //
 // The position that Update returns covers what it wrote and read.
 func (l *Log) Update(ctx context.Context, fn func(*Tx) error) (Position, error) {
-	p, err := l.update(ctx, nil, fn)
+	p, err := l.update(ctx, fn)
 	if err != nil && errors.Is(err, ErrConflict) && !errors.As(err, new(*VersionError)) {
 		return p, fmt.Errorf("eventlog: update: %w", err)
 	}
@@ -94,7 +94,7 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 		events = tagged
 	}
 	var first Position
-	p, err := l.update(ctx, nil, func(tx *Tx) error {
+	p, err := l.update(ctx, func(tx *Tx) error {
 		tx.meta = opts.Meta
 		tx.meta.Extra = maps.Clone(opts.Meta.Extra)
 		if err := tx.append(stream, events); err != nil {
@@ -152,15 +152,12 @@ func (tx *Tx) expect(stream string, e Expect) error {
 }
 
 // update runs fn until it is answered.
-func (l *Log) update(ctx context.Context, r *restore, fn func(*Tx) error) (Position, error) {
+func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) {
 	for attempt := range l.opts.Attempts {
 		if err := ctx.Err(); err != nil {
 			return Position{}, err
 		}
 		tx := l.begin(ctx)
-		if r != nil {
-			tx.restore, tx.id = r, r.id
-		}
 		result := tx.run(fn)
 		m, err := tx.member(result.ok())
 		if m == nil || err != nil {
