@@ -24,34 +24,35 @@ const (
 
 // BenchmarkWrite compares writes with the same bytes in a bare file, in short
 // rounds of one then the other, and prints the median rates and their ratio. A
-// commit has two keys. The last two rows are what eventlog makes of 64 and of 1024
-// appenders: sixteen lanes, each with one Write in flight.
+// commit has two keys; in the last two rows it has one, its stream, and they are
+// what eventlog makes of 64 and of 1024 appenders: sixteen lanes, each with one
+// Write in flight.
 func BenchmarkWrite(b *testing.B) {
 	for _, c := range []writeCase{
-		{name: "writers=1", writers: 1, commits: 1, size: benchPayload, bare: 1},
-		{name: "writers=64", writers: 64, commits: 1, size: benchPayload, bare: 64},
-		{name: "writers=1024", writers: 1024, commits: 1, size: benchPayload, bare: 1024},
-		{name: "writers=1/commits=500", writers: 1, commits: 500, size: benchPayload, bare: 1},
-		{name: "writers=1/500-event-commit", writers: 1, commits: 1, size: 500 * benchPayload, bare: 1},
-		{name: "lanes=16/commits=4", writers: 16, commits: 4, size: benchPayload, bare: 64},
-		{name: "lanes=16/commits=64", writers: 16, commits: 64, size: benchPayload, bare: 1024},
+		{name: "writers=1", keys: 2, writers: 1, commits: 1, size: benchPayload, bare: 1},
+		{name: "writers=64", keys: 2, writers: 64, commits: 1, size: benchPayload, bare: 64},
+		{name: "writers=1024", keys: 2, writers: 1024, commits: 1, size: benchPayload, bare: 1024},
+		{name: "writers=1/commits=500", keys: 2, writers: 1, commits: 500, size: benchPayload, bare: 1},
+		{name: "writers=1/500-event-commit", keys: 2, writers: 1, commits: 1, size: 500 * benchPayload, bare: 1},
+		{name: "lanes=16/commits=4", keys: 1, writers: 16, commits: 4, size: benchPayload, bare: 64},
+		{name: "lanes=16/commits=64", keys: 1, writers: 16, commits: 64, size: benchPayload, bare: 1024},
 	} {
 		b.Run(c.name, c.run)
 	}
 }
 
-// A writeCase has writers with so many commits of size bytes in each Write; the
-// bare file has so many appenders, with the same bytes in all.
+// A writeCase has writers with so many commits of size bytes and so many keys in
+// each Write; the bare file has so many appenders, with the same bytes in all.
 type writeCase struct {
-	name                         string
-	writers, commits, size, bare int
+	name                               string
+	keys, writers, commits, size, bare int
 }
 
 const benchRound = 200 * time.Millisecond
 
 func (c writeCase) run(b *testing.B) {
 	dir := benchDir(b)
-	w := newWriters(b, filepath.Join(dir, "log"), max(c.writers, benchShards), c.size)
+	w := newWriters(b, filepath.Join(dir, "log"), c)
 	bare, err := barefile.Open(filepath.Join(dir, "bare"))
 	if err != nil {
 		b.Fatal(err)
@@ -61,7 +62,7 @@ func (c writeCase) run(b *testing.B) {
 	var ours, limit, ratio []float64
 	b.ResetTimer()
 	for b.Loop() {
-		o := rate(c.writers, func(i int) error { return w.append(i, c.commits) }) * float64(c.commits)
+		o := rate(c.writers, w.append) * float64(c.commits)
 		m := rate(c.bare, func(int) error { return bare.Append(payload) }) * float64(len(payload)) / float64(c.size)
 		ours, limit, ratio = append(ours, o), append(limit, m), append(ratio, o/m)
 	}
@@ -87,6 +88,7 @@ func benchDir(b *testing.B) string {
 
 // writers append, each to a shard of its own: a shard takes one Write at a time.
 type writers struct {
+	writeCase
 	log     *Log
 	tails   []driver.Revision
 	streams [benchStreams]atomic.Uint64
@@ -94,13 +96,13 @@ type writers struct {
 	data    []byte
 }
 
-func newWriters(b *testing.B, dir string, shards, size int) *writers {
+func newWriters(b *testing.B, dir string, c writeCase) *writers {
 	l, err := Open(dir, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { l.Close() })
-	w := &writers{log: l, tails: make([]driver.Revision, shards), data: make([]byte, size)}
+	w := &writers{writeCase: c, log: l, tails: make([]driver.Revision, c.writers), data: make([]byte, c.size)}
 	for i := range w.data {
 		w.data[i] = byte(rand.IntN(64))
 	}
@@ -110,22 +112,19 @@ func newWriters(b *testing.B, dir string, shards, size int) *writers {
 	return w
 }
 
-// append writes n commits behind the tail of shard i.
-func (w *writers) append(i, n int) error {
-	commits := make([]driver.Commit, n)
-	keys := make([]driver.Key, 2*n)
+// append writes the next commits of writer i.
+func (w *writers) append(i int) error {
+	commits := make([]driver.Commit, w.commits)
 	first := w.tails[i] + 1
 	for j := range commits {
 		stream, rev := rand.IntN(benchStreams), first+driver.Revision(j)
-		k := keys[2*j : 2*j+2]
-		k[0] = driver.Key{Name: w.names[stream], Pos: w.streams[stream].Add(1)}
-		k[1] = driver.Key{Name: "tag", Pos: uint64(rev)}
-		commits[j] = driver.Commit{Revision: rev, Data: w.data, Keys: k}
+		keys := []driver.Key{{Name: w.names[stream], Pos: w.streams[stream].Add(1)}, {Name: "tag", Pos: uint64(rev)}}
+		commits[j] = driver.Commit{Revision: rev, Data: w.data, Keys: keys[:w.keys]}
 	}
 	batch := driver.Batch{Shard: i, First: first, Commits: commits}
 	err := w.log.Write(context.Background(), driver.Write{Batches: []driver.Batch{batch}})
 	if err == nil {
-		w.tails[i] += driver.Revision(n)
+		w.tails[i] += driver.Revision(w.commits)
 	}
 	return err
 }
