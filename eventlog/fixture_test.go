@@ -156,10 +156,10 @@ func texts(t failer, seq iter.Seq2[eventlog.Record, error]) string {
 }
 
 // want fails unless a stream holds these entries.
-func want(t testing.TB, l *eventlog.Log, stream, texts_ string) {
+func want(t testing.TB, l *eventlog.Log, stream, expected string) {
 	t.Helper()
-	if got := texts(t, l.Read(context.Background(), eventlog.Query{Stream: stream})); got != texts_ {
-		t.Errorf("%s holds %q, expected %q", stream, got, texts_)
+	if got := texts(t, l.Read(context.Background(), eventlog.Query{Stream: stream})); got != expected {
+		t.Errorf("%s holds %q, expected %q", stream, got, expected)
 	}
 }
 
