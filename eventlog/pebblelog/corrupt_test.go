@@ -83,7 +83,7 @@ func flipEach(t *testing.T, disk *vfs.MemFS, suffix string, commits, spare drive
 		if size == 0 || !strings.HasSuffix(name, suffix) {
 			continue
 		}
-		found, n, step := 0, 0, max(1, size/int64(rounds(12)))
+		found, n, step := 0, 0, max(1, size/int64(rounds(12)/max(1, rounds(1)/10)))
 		places := []int64{size - 1, size - min(size, 20), size - min(size, 60), size - min(size, 150)} // the last records
 		for at := rand.Int64N(step); at < size; at += step {
 			places = append(places, at)

@@ -18,17 +18,30 @@ import (
 // nothing is there by half.
 func TestAcknowledgedIsDurable(t *testing.T) {
 	t.Parallel()
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	if err := cutPower(&Options{MemTableSize: 1 << 20, CacheSize: 8 << 20}, seed, rounds(20)); err != nil {
-		t.Fatal(err)
+	for range rounds(1) {
+		seed := rand.Uint64()
+		if err := (cuts{writers: 64, pad: 1000, count: 20, apart: 200}).run(&Options{MemTableSize: 1 << 20}, seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
 	}
 }
 
-// TestPowerCutFindsMissingSync shows that the test above can fail.
+// TestLargeWritesAreDurable does the same with writes that are too large for a
+// memtable, which the engine treats in a way of their own.
+func TestLargeWritesAreDurable(t *testing.T) {
+	t.Parallel()
+	for range rounds(1) {
+		seed := rand.Uint64()
+		if err := (cuts{writers: 4, pad: 600_000, count: 4, apart: 20}).run(&Options{MemTableSize: 1 << 20}, seed); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+	}
+}
+
+// TestPowerCutFindsMissingSync shows that the tests above can fail.
 func TestPowerCutFindsMissingSync(t *testing.T) {
 	t.Parallel()
-	err := cutPower(&Options{MemTableSize: 1 << 20, CacheSize: 8 << 20, noSync: true}, 1, 20)
+	err := (cuts{writers: 64, pad: 1000, count: 20, apart: 200}).run(&Options{MemTableSize: 1 << 20, noSync: true}, 1)
 	if err == nil {
 		t.Fatal("no power cut lost an acknowledged write though nothing was synced")
 	}
@@ -42,10 +55,13 @@ func rounds(n int) int {
 	return n
 }
 
-// cutPower writes from 64 goroutines and takes n pictures of the disk as a power
-// cut would leave it. It returns an error when one does not hold what was
-// acknowledged before the cut.
-func cutPower(o *Options, seed uint64, n int) error {
+// cuts are power cuts under so many writers of commits up to pad bytes, up to so
+// many answers apart.
+type cuts struct{ writers, pad, count, apart int }
+
+// run takes pictures of the disk as power cuts would leave it. It returns an error
+// when one does not hold what was acknowledged before the cut.
+func (c cuts) run(o *Options, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	disk := vfs.NewCrashableMem()
 	o.FS = disk
@@ -53,12 +69,12 @@ func cutPower(o *Options, seed uint64, n int) error {
 	if err != nil {
 		return err
 	}
-	h, ended := newHistory(1000), make(chan struct{})
+	h, ended := newHistory(c.pad), make(chan struct{})
 	var stop atomic.Bool
-	go func() { defer close(ended); h.run(l, 64, func() bool { return !stop.Load() }) }()
-	pictures := make([]picture, n)
+	go func() { defer close(ended); h.run(l, c.writers, func() bool { return !stop.Load() }) }()
+	pictures := make([]picture, c.count)
 	for i := range pictures {
-		for target := h.count() + rng.IntN(200); h.count() < target; {
+		for target := h.count() + rng.IntN(c.apart); h.count() < target; {
 			runtime.Gosched()
 		}
 		pictures[i].past = h.now() // before the cut: what is acknowledged later may be there or not
