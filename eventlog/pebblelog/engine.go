@@ -20,10 +20,10 @@ var comparer = func() *pebble.Comparer {
 }()
 
 const (
-	blockSize     = 8 << 10
-	maxMemTables  = 4
-	bloomBitsAKey = 10
-	l0StopWrites  = 1000
+	blockSize     = 8 << 10 // a point read decompresses one
+	bloomBitsAKey = 10      // one look-up in a hundred for what is absent reads a block
+	maxMemTables  = 4       // a flush that lags behind for longer stops writes
+	l0StopWrites  = 1000    // compactions that lag behind slow reads down and stop nothing
 	maxOpenFiles  = 1000
 )
 

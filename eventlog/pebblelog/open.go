@@ -35,7 +35,7 @@ func open(dir string, o *Options) (*Log, error) {
 	}
 	lock, engineLock, err := hold(opts.FS, dir)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", dir, err)
+		return nil, err
 	}
 	l, err := openHeld(dir, opts, engineLock)
 	if err != nil {
