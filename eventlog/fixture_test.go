@@ -63,11 +63,16 @@ func faulty(t testing.TB, o *eventlog.Options) (*eventlog.Log, *drivertest.Fault
 // embedded is a log in a directory of its own.
 func embedded(t testing.TB, o *eventlog.Options) *eventlog.Log {
 	t.Helper()
+	return over(t, directory(t), o)
+}
+
+func directory(t testing.TB) driver.Log {
+	t.Helper()
 	d, err := pebblelog.Open(t.TempDir(), &pebblelog.Options{MemTableSize: 8 << 20, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return over(t, d, o)
+	return d
 }
 
 // eachDriver runs a test on the drivers that need nothing but Go.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 )
 
@@ -18,16 +19,27 @@ func TestLimitsAreNamedErrors(t *testing.T) {
 	t.Parallel()
 	o := &eventlog.Options{Shards: 8}
 	edges := make(map[string]int)
-	memory := over(t, memlog.Open(), o)
-	for name, c := range limits(memory) {
+	memory := newLimited(t, memlog.Open(), o)
+	for name, c := range limits(memory.Log) {
 		edges[name] = c.probe(t, memory, name)
 	}
-	l := embedded(t, o)
-	for name, c := range limits(l) {
+	l := newLimited(t, directory(t), o)
+	for name, c := range limits(l.Log) {
 		c.take(t, l, name, c.max-c.slack) // as probe did: a row that is there already costs less
 		c.take(t, l, name, edges[name])
 		c.refuse(t, l, name, edges[name]+1)
 	}
+}
+
+// limited is a log that counts the writes which reach its store.
+type limited struct {
+	*eventlog.Log
+	store *drivertest.Faulty
+}
+
+func newLimited(t *testing.T, d driver.Log, o *eventlog.Options) limited {
+	store := drivertest.NewFaulty(d, nil)
+	return limited{over(t, store, o), store}
 }
 
 // A limit bounds the n of what try does. What it takes is between max-slack and
@@ -38,7 +50,7 @@ type limit struct {
 }
 
 // probe looks for the largest n that is taken.
-func (c limit) probe(t *testing.T, l *eventlog.Log, name string) int {
+func (c limit) probe(t *testing.T, l limited, name string) int {
 	t.Helper()
 	taken, refused := c.max-c.slack, c.max+1
 	c.take(t, l, name, taken)
@@ -53,14 +65,14 @@ func (c limit) probe(t *testing.T, l *eventlog.Log, name string) int {
 	return taken
 }
 
-func (c limit) take(t *testing.T, l *eventlog.Log, name string, n int) {
+func (c limit) take(t *testing.T, l limited, name string, n int) {
 	t.Helper()
 	if !c.fits(t, l, name, n) {
 		t.Errorf("%s: %d is refused", name, n)
 	}
 }
 
-func (c limit) refuse(t *testing.T, l *eventlog.Log, name string, n int) {
+func (c limit) refuse(t *testing.T, l limited, name string, n int) {
 	t.Helper()
 	if c.fits(t, l, name, n) {
 		t.Errorf("%s: %d is taken", name, n)
@@ -68,9 +80,9 @@ func (c limit) refuse(t *testing.T, l *eventlog.Log, name string, n int) {
 }
 
 // fits fails the test when a refusal is not one for size, or leaves something.
-func (c limit) fits(t *testing.T, l *eventlog.Log, name string, n int) bool {
+func (c limit) fits(t *testing.T, l limited, name string, n int) bool {
 	t.Helper()
-	before := position(t, l)
+	before, writes := position(t, l.Log), l.store.Calls("Write")
 	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return c.try(tx, n) })
 	if err == nil {
 		return true
@@ -79,8 +91,8 @@ func (c limit) fits(t *testing.T, l *eventlog.Log, name string, n int) bool {
 	if !strings.Contains(err.Error(), "at most ") && !strings.Contains(err.Error(), "more than ") {
 		t.Errorf("%s: error %q does not say the limit", name, err)
 	}
-	if after := position(t, l); after.String() != before.String() {
-		t.Errorf("%s: %d is refused, and the log went from %s to %s", name, n, before, after)
+	if after := position(t, l.Log); after.String() != before.String() || l.store.Calls("Write") != writes {
+		t.Errorf("%s: %d is refused by the store, which went from %s to %s", name, n, before, after)
 	}
 	return false
 }
