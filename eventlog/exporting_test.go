@@ -123,7 +123,7 @@ func TestExportWaitsForWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		held := make(chan struct{})
-		faulty := drivertest.NewFaulty(memlog.Open(), nil)
+		faulty := drivertest.NewFaulty(memlog.NewStore().Open(), nil) // with others, each shard is written by itself
 		l, err := eventlog.Open(t.Context(), faulty, &eventlog.Options{Shards: 2})
 		if err != nil {
 			t.Fatal(err)

@@ -68,11 +68,11 @@ func (l *Log) join(m *member) error {
 	m.ticket = l.tickets
 	for _, p := range m.parts {
 		p.place(m.time)
-		p.lane.queue = append(p.lane.queue, m)
+		p.lane.queue.add(m)
 	}
 	l.cells.place(m)
 	l.room.take(m)
-	l.kick(m.parts[0].lane)
+	l.kick(m.parts[0].lane.queue)
 	return nil
 }
 
@@ -138,10 +138,18 @@ func (l *Log) lookUp(ctx context.Context, m *member) error {
 	return nil
 }
 
+// add puts m behind all others, once.
+func (q *queue) add(m *member) {
+	if n := len(q.members); n == 0 || q.members[n-1] != m {
+		q.members = append(q.members, m)
+	}
+}
+
 // A group is the members that share one durable write.
 type group struct {
 	members []*member
-	lanes   []*lane
+	queues  []*queue // it is the flight of
+	lanes   []*lane  // whose batches are in write, in the same order
 	write   driver.Write
 	bytes   int
 	events  int
@@ -153,19 +161,19 @@ const (
 	groupMembers = 2048
 )
 
-// kick makes sure that someone forms a group when a lane is idle. The caller
+// kick makes sure that someone forms a group when a queue is idle. The caller
 // holds the lock.
-func (l *Log) kick(ln *lane) {
-	if ln.flight == nil && !ln.forming && len(ln.queue) > 0 {
-		ln.forming = true
+func (l *Log) kick(q *queue) {
+	if q.flight == nil && !q.forming && len(q.members) > 0 {
+		q.forming = true
 		l.work.Add(1)
-		go l.run(ln)
+		go l.run(q)
 	}
 }
 
-// run writes groups of a lane until its queue is empty or another lane's write
-// has to end first.
-func (l *Log) run(ln *lane) {
+// run writes groups of a queue until it is empty or another queue's write has to
+// end first.
+func (l *Log) run(q *queue) {
 	defer l.work.Done()
 	for {
 		// Let those join who are about to: measured, it makes groups larger and
@@ -173,8 +181,8 @@ func (l *Log) run(ln *lane) {
 		runtime.Gosched()
 		runtime.Gosched()
 		l.mu.Lock()
-		ln.forming = false
-		g := l.form(ln)
+		q.forming = false
+		g := l.form(q)
 		l.mu.Unlock()
 		if g == nil {
 			return
@@ -183,13 +191,13 @@ func (l *Log) run(ln *lane) {
 		l.settle(g, l.write(g))
 
 		l.mu.Lock()
-		for _, other := range g.lanes {
-			if other != ln {
+		for _, other := range g.queues {
+			if other != q {
 				l.kick(other)
 			}
 		}
-		more := ln.flight == nil && !ln.forming && len(ln.queue) > 0
-		ln.forming = ln.forming || more
+		more := q.flight == nil && !q.forming && len(q.members) > 0
+		q.forming = q.forming || more
 		l.mu.Unlock()
 		if !more {
 			return
@@ -198,57 +206,67 @@ func (l *Log) run(ln *lane) {
 }
 
 // form takes from the queues what can be written together now: a member goes
-// with everything ahead of it in all its lanes, or waits. The caller holds the
+// with everything ahead of it in all its queues, or waits. The caller holds the
 // lock.
-func (l *Log) form(first *lane) *group {
-	if first.flight != nil || len(first.queue) == 0 {
+func (l *Log) form(first *queue) *group {
+	if first.flight != nil || len(first.members) == 0 {
 		return nil
 	}
-	lanes := []*lane{first}
+	queues := []*queue{first}
 	for {
-		members, taken, wider := collect(lanes)
+		members, taken, wider := collect(queues)
 		if wider != nil {
-			lanes = append(lanes, wider)
+			queues = append(queues, wider)
 			continue
 		}
 		if len(members) == 0 {
 			return nil
 		}
 		g := &group{members: members}
-		for i, ln := range lanes {
+		for i, q := range queues {
 			if taken[i] > 0 {
-				clear(ln.queue[:taken[i]])
-				ln.queue, ln.flight = ln.queue[taken[i]:], g
-				g.lanes = append(g.lanes, ln)
+				q.take(taken[i])
+				q.flight = g
+				g.queues = append(g.queues, q)
 			}
 		}
 		return g
 	}
 }
 
-// collect merges the queues of idle lanes in the order of joining, up to the
-// limits, and says how many it takes from each. It returns a further idle lane
-// when a member stands in that too.
-func collect(lanes []*lane) (members []*member, taken []int, wider *lane) {
-	taken = make([]int, len(lanes))
-	blocked := make([]bool, len(lanes))
+// take removes the first n members.
+func (q *queue) take(n int) {
+	rest := copy(q.members, q.members[n:])
+	clear(q.members[rest:])
+	q.members = q.members[:rest]
+}
+
+// collect merges idle queues in the order of joining, up to the limits, and says
+// how many it takes from each. It returns a further idle queue when a member
+// stands in that too.
+func collect(queues []*queue) (members []*member, taken []int, wider *queue) {
+	taken = make([]int, len(queues))
+	blocked := make([]bool, len(queues))
 	for size := 0; len(members) < groupMembers && size < groupBytes; {
-		m := earliest(lanes, taken, blocked)
+		m := earliest(queues, taken, blocked)
 		if m == nil || len(members) > 0 && size+m.size > driver.MaxWrite {
 			break
 		}
 		free := true
 		for _, p := range m.parts {
-			i := slices.Index(lanes, p.lane)
-			if i < 0 && p.lane.flight == nil {
-				return nil, nil, p.lane
+			i := slices.Index(queues, p.lane.queue)
+			if i < 0 && p.lane.queue.flight == nil {
+				return nil, nil, p.lane.queue
 			}
 			free = free && i >= 0 && !blocked[i]
 		}
-		for _, p := range m.parts {
-			if i := slices.Index(lanes, p.lane); free {
+		for i, q := range queues {
+			if blocked[i] || taken[i] == len(q.members) || q.members[taken[i]] != m {
+				continue
+			}
+			if free {
 				taken[i]++
-			} else if i >= 0 {
+			} else {
 				blocked[i] = true
 			}
 		}
@@ -260,12 +278,12 @@ func collect(lanes []*lane) (members []*member, taken []int, wider *lane) {
 	return members, taken, nil
 }
 
-// earliest returns the member that joined first of those next in their lanes.
-func earliest(lanes []*lane, taken []int, blocked []bool) *member {
+// earliest returns the member that joined first of those next in their queues.
+func earliest(queues []*queue, taken []int, blocked []bool) *member {
 	var m *member
-	for i, ln := range lanes {
-		if !blocked[i] && taken[i] < len(ln.queue) && (m == nil || ln.queue[taken[i]].ticket < m.ticket) {
-			m = ln.queue[taken[i]]
+	for i, q := range queues {
+		if !blocked[i] && taken[i] < len(q.members) && (m == nil || q.members[taken[i]].ticket < m.ticket) {
+			m = q.members[taken[i]]
 		}
 	}
 	return m
@@ -274,28 +292,32 @@ func earliest(lanes []*lane, taken []int, blocked []bool) *member {
 // build makes the write of a group.
 func (g *group) build() {
 	g.write = driver.Write{ID: newID(), Cells: g.ops()}
-	for _, ln := range g.lanes {
-		b := driver.Batch{Shard: ln.shard}
-		for _, m := range g.members {
-			for _, p := range m.parts {
-				if p.lane != ln {
-					continue
-				}
-				if b.First == 0 {
-					b.First = p.rev
-					if p.commit == nil {
-						b.First++
-					}
-				}
-				if p.commit != nil {
-					data := p.commit.encode(ln.shard, p.rev)
-					b.Commits = append(b.Commits, driver.Commit{Revision: p.rev, Data: data, Keys: p.keys})
-					g.bytes += len(data)
-					g.events += len(p.commit.events)
-				}
+	for _, m := range g.members {
+		for _, p := range m.parts {
+			b := g.batch(p)
+			if p.commit == nil {
+				continue
 			}
+			data := p.commit.encode(p.lane.shard, p.rev)
+			b.Commits = append(b.Commits, driver.Commit{Revision: p.rev, Data: data, Keys: p.keys})
+			g.bytes += len(data)
+			g.events += len(p.commit.events)
+			g.commits++
 		}
-		g.commits += len(b.Commits)
-		g.write.Batches = append(g.write.Batches, b)
 	}
+}
+
+// batch returns the batch of the lane of p, and begins it at p where it is the
+// first of its lane.
+func (g *group) batch(p *part) *driver.Batch {
+	if i := slices.Index(g.lanes, p.lane); i >= 0 {
+		return &g.write.Batches[i]
+	}
+	first := p.rev
+	if p.commit == nil {
+		first++
+	}
+	g.lanes = append(g.lanes, p.lane)
+	g.write.Batches = append(g.write.Batches, driver.Batch{Shard: p.lane.shard, First: first})
+	return &g.write.Batches[len(g.write.Batches)-1]
 }

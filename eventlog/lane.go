@@ -7,8 +7,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// A lane is the way into a shard: a queue of transactions and one write in
-// flight. Everything in it is guarded by Log.mu.
+// A lane is the way into a shard. Everything in it is guarded by Log.mu.
 //
 // Whoever joins gets its revision, versions and time at once, provisionally:
 // behind everything that is queued or in flight ("pending"). They are final
@@ -20,11 +19,20 @@ type lane struct {
 	lastTime  int64           // of the commit at next
 	epoch     uint64          // changes when pending commits were lost
 	window    window
-	pending   []*part   // commits in flight and queued, in order
-	queue     []*member // who waits for a group, in order
-	flight    *group
-	forming   bool                       // a goroutine is about to form a group
+	pending   []*part // commits in flight and queued, in order
+	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves
+}
+
+// A queue is who waits to be written, and the one write in flight. Each lane has
+// one of its own where other processes write too: a write over several shards
+// costs such a store more, and a lost race only what stands in the lane. Where
+// only this process writes, all lanes share one queue, and the store sees one
+// large write at a time. It is guarded by Log.mu.
+type queue struct {
+	members []*member // in the order of joining
+	flight  *group
+	forming bool // a goroutine is about to form a group
 }
 
 // A part is what a member does in one lane: a commit, or only its presence.
@@ -35,8 +43,8 @@ type part struct {
 	keys   []driver.Key
 }
 
-func newLane(shard int, tail driver.Revision) *lane {
-	return &lane{shard: shard, tail: tail, next: tail, window: newWindow(tail), followers: make(map[chan struct{}]struct{})}
+func newLane(shard int, tail driver.Revision, q *queue) *lane {
+	return &lane{shard: shard, tail: tail, next: tail, queue: q, window: newWindow(tail), followers: make(map[chan struct{}]struct{})}
 }
 
 // moved rings the doorbell of every follower; a bell that still rings is enough.

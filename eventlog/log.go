@@ -214,21 +214,26 @@ func (l *Log) checkManifest(value []byte) (manifest, error) {
 // loadLanes reads the tails of all shards, side by side.
 func (l *Log) loadLanes(ctx context.Context) error {
 	l.lanes = make([]*lane, l.opts.Shards)
+	shared := new(queue)
 	errs := make([]error, l.opts.Shards)
 	var wg sync.WaitGroup
 	for s := range l.lanes {
-		wg.Go(func() { l.lanes[s], errs[s] = l.loadLane(ctx, s) })
+		q := shared
+		if !l.driver.Exclusive() {
+			q = new(queue)
+		}
+		wg.Go(func() { l.lanes[s], errs[s] = l.loadLane(ctx, s, q) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-func (l *Log) loadLane(ctx context.Context, shard int) (*lane, error) {
+func (l *Log) loadLane(ctx context.Context, shard int, q *queue) (*lane, error) {
 	tail, err := l.driver.Tail(ctx, shard)
 	if err != nil {
 		return nil, err
 	}
-	ln := newLane(shard, tail)
+	ln := newLane(shard, tail, q)
 	if tail == 0 {
 		return ln, nil
 	}

@@ -114,8 +114,8 @@ func (m *member) uses(key string, version uint64) bool {
 func (l *Log) publish(g *group) {
 	l.mu.Lock()
 	var heads []driver.Head
+	g.land()
 	for i, ln := range g.lanes {
-		ln.flight = nil
 		n := len(g.write.Batches[i].Commits)
 		if n == 0 {
 			continue
@@ -147,6 +147,13 @@ func (l *Log) publish(g *group) {
 		for _, h := range heads {
 			c.f(h)
 		}
+	}
+}
+
+// land makes way for the next write of the group's queues.
+func (g *group) land() {
+	for _, q := range g.queues {
+		q.flight = nil
 	}
 }
 
@@ -226,9 +233,7 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 // hold, or run again.
 func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 	l.mu.Lock()
-	for _, ln := range g.lanes {
-		ln.flight = nil
-	}
+	g.land()
 	lanes, waiting := l.behind(g)
 	for _, m := range waiting {
 		l.cells.settle(m, false)
@@ -257,15 +262,16 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 	}
 }
 
-// behind returns the lanes of a group, those of everyone queued in them, and so
+// behind returns the lanes of a group, those of everyone queued behind it, and so
 // on, and all these members: first the group's, each part in the order of
 // joining. They are off their queues.
 func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
 	lanes = slices.Clone(g.lanes)
+	queues := slices.Clone(g.queues)
 	seen := make(map[*member]bool)
 	var queued []*member
-	for i := 0; i < len(lanes); i++ {
-		for _, m := range lanes[i].queue {
+	for i := 0; i < len(queues); i++ {
+		for _, m := range queues[i].members {
 			if seen[m] {
 				continue
 			}
@@ -275,9 +281,12 @@ func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
 				if !slices.Contains(lanes, p.lane) {
 					lanes = append(lanes, p.lane)
 				}
+				if !slices.Contains(queues, p.lane.queue) {
+					queues = append(queues, p.lane.queue)
+				}
 			}
 		}
-		lanes[i].queue = nil
+		queues[i].members = nil
 	}
 	slices.SortFunc(queued, func(a, b *member) int { return int(a.ticket) - int(b.ticket) })
 	return lanes, append(slices.Clone(g.members), queued...)
@@ -287,8 +296,8 @@ func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
 // another group has in flight.
 func (ln *lane) rewind() {
 	flying := 0
-	if ln.flight != nil {
-		for _, m := range ln.flight.members {
+	if g := ln.queue.flight; g != nil {
+		for _, m := range g.members {
 			for _, p := range m.parts {
 				if p.lane == ln && p.commit != nil {
 					flying++
