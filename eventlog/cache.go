@@ -30,6 +30,10 @@ func (c *cache[V]) put(key string, v V) {
 }
 
 func (c *cache[V]) delete(key string) {
-	delete(c.young, key)
-	delete(c.old, key)
+	if len(c.young) > 0 {
+		delete(c.young, key)
+	}
+	if len(c.old) > 0 {
+		delete(c.old, key)
+	}
 }

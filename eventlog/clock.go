@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
 	"time"
 )
@@ -17,11 +18,22 @@ type clock struct {
 
 // next returns a time later than every earlier one.
 func (c *clock) next() int64 {
+	t, _ := c.stamp(math.MaxInt64)
+	return t
+}
+
+// stamp returns a time later than every earlier one, and takes none when that
+// lies further ahead of the wall clock than skew.
+func (c *clock) stamp(skew time.Duration) (int64, error) {
+	now := c.now().UnixNano()
 	for {
 		last := c.last.Load()
-		t := max(c.now().UnixNano(), last+1)
+		t := max(now, last+1)
+		if err := aheadOf(now, t, skew); err != nil {
+			return 0, err
+		}
 		if c.last.CompareAndSwap(last, t) {
-			return t
+			return t, nil
 		}
 	}
 }
@@ -41,7 +53,11 @@ func (c *clock) observe(t int64) {
 
 // ahead returns an error when t lies further ahead of the wall clock than skew.
 func (c *clock) ahead(t int64, skew time.Duration) error {
-	if d := time.Duration(t - c.now().UnixNano()); d > skew {
+	return aheadOf(c.now().UnixNano(), t, skew)
+}
+
+func aheadOf(now, t int64, skew time.Duration) error {
+	if d := time.Duration(t - now); d > skew {
 		return fmt.Errorf("%w: the next time stamp lies %s ahead of this machine's clock, at most %s: "+
 			"the clock was set back, or another writer's runs fast", ErrClock, d.Round(time.Millisecond), skew)
 	}

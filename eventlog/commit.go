@@ -51,12 +51,20 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// checksum covers the place too, so a commit that stands elsewhere is found.
+// checksum is the CRC-32C of the shard (4 bytes), the revision (8) and the body:
+// so a commit that stands elsewhere is found. The place is summed here, byte by
+// byte, because what is handed to crc32 would have to be allocated.
 func checksum(shard int, rev driver.Revision, body []byte) uint32 {
-	var place [12]byte
-	binary.LittleEndian.PutUint32(place[:4], uint32(shard))
-	binary.LittleEndian.PutUint64(place[4:], uint64(rev))
-	return crc32.Update(crc32.Checksum(place[:], castagnoli), castagnoli, body)
+	crc := ^uint32(0)
+	for range 4 {
+		crc = castagnoli[byte(crc)^byte(shard)] ^ crc>>8
+		shard >>= 8
+	}
+	for range 8 {
+		crc = castagnoli[byte(crc)^byte(rev)] ^ crc>>8
+		rev >>= 8
+	}
+	return crc32.Update(^crc, castagnoli, body)
 }
 
 // encode returns the stored form of c at its place.

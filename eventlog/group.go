@@ -91,11 +91,9 @@ func (l *Log) stamp(m *member) error {
 		m.time = m.at
 		return nil
 	}
-	if err := l.clock.ahead(l.clock.read(), l.opts.MaxSkew); err != nil {
-		return err
-	}
-	m.time = l.clock.next()
-	return nil
+	var err error
+	m.time, err = l.clock.stamp(l.opts.MaxSkew)
+	return err
 }
 
 // lookUp answers from the index what kept m from joining.

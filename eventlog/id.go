@@ -1,8 +1,11 @@
 package eventlog
 
 import (
+	"bufio"
+	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"sync"
 
 	"github.com/google/uuid"
 )
@@ -14,10 +17,19 @@ type ID [16]byte
 // newID returns the id of a transaction. Its last two bytes are zero: there the
 // ids of its events count.
 func newID() ID {
-	id := ID(uuid.Must(uuid.NewV7()))
+	entropy.Lock()
+	id := ID(uuid.Must(uuid.NewV7FromReader(entropy.source)))
+	entropy.Unlock()
 	id[14], id[15] = 0, 0
 	return id
 }
+
+// entropy is the system's, read ahead: to ask for it once an id costs more than
+// all the rest of an id.
+var entropy = struct {
+	sync.Mutex
+	source *bufio.Reader
+}{source: bufio.NewReader(rand.Reader)}
 
 // event returns the id of the n-th event (from 0) of transaction id.
 func (id ID) event(n int) ID {

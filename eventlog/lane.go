@@ -139,7 +139,7 @@ func (ln *lane) look(key string) sight {
 	if isStream(key) {
 		s.head, s.known = ln.window.head(key)
 	}
-	if m, ok := ln.window.recent[key]; ok && m.rev > ln.tail {
+	if m, ok := ln.window.recent(key); ok && m.rev > ln.tail {
 		for _, p := range ln.pending {
 			if p.carries(key) {
 				s.early = append(s.early, p)

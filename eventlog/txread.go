@@ -77,7 +77,7 @@ func (tx *Tx) tooYoung(p *plan, s *sight) bool {
 	tx.log.mu.Lock()
 	defer tx.log.mu.Unlock()
 	w := &s.lane.window
-	_, known := w.recent[p.key]
+	_, known := w.recent(p.key)
 	return !known && p.Born.UnixNano() > w.floorTime
 }
 
