@@ -117,7 +117,7 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 		if commit.time <= last {
 			return keys, corrupt(shard, next, "time %d does not rise over %d", commit.time, last)
 		}
-		for _, s := range commit.streams() {
+		for _, s := range commit.streams(nil) {
 			if home := shardOf(s.name, c.log.Shards()); home != shard {
 				return keys, corrupt(shard, next, "stream %s belongs to shard %d", s.name, home)
 			}

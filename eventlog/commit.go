@@ -69,8 +69,13 @@ func checksum(shard int, rev driver.Revision, body []byte) uint32 {
 
 // encode returns the stored form of c at its place.
 func (c *commit) encode(shard int, rev driver.Revision) []byte {
-	b := make([]byte, headerSize, c.size())
-	b[0] = commitFormat
+	return c.append(make([]byte, 0, c.size()), shard, rev)
+}
+
+// append appends the stored form of c at its place to b.
+func (c *commit) append(b []byte, shard int, rev driver.Revision) []byte {
+	at := len(b)
+	b = append(b, commitFormat, 0, 0, 0, 0)
 	b = append(b, c.id[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.time))
 	b = c.meta.append(b)
@@ -81,14 +86,14 @@ func (c *commit) encode(shard int, rev driver.Revision) []byte {
 		b = binary.LittleEndian.AppendUint64(b, o.hash)
 	}
 	b = appendStrings(b, c.tables)
-	binary.LittleEndian.PutUint32(b[1:headerSize], checksum(shard, rev, b[headerSize:]))
+	binary.LittleEndian.PutUint32(b[at+1:], checksum(shard, rev, b[at+headerSize:]))
 	return b
 }
 
 // appendEvents writes streams once each with the version before their first
 // event here; an event's version follows from its place.
 func (c *commit) appendEvents(b []byte) []byte {
-	streams := c.streams()
+	streams := c.streams(nil)
 	b = binary.AppendUvarint(b, uint64(len(streams)))
 	for _, s := range streams {
 		b = binary.AppendUvarint(appendString(b, s.name), s.first-1)
@@ -116,12 +121,12 @@ type streamSpan struct {
 	first, last uint64
 }
 
-// streams returns the streams of c in the order of their first events.
-func (c *commit) streams() []streamSpan {
+// streams returns the streams of c in the order of their first events. It uses
+// the memory of spans, if that is enough.
+func (c *commit) streams(spans []streamSpan) []streamSpan {
 	if c.spans != nil {
 		return c.spans
 	}
-	var spans []streamSpan
 	var at map[string]int // only when there are many
 	for i := range c.events {
 		e := &c.events[i]
@@ -355,8 +360,8 @@ func (m *Meta) decode(d *decoder) {
 // last position. The names keep nothing else of c in memory: windows hold them
 // long after.
 func (c *commit) keys(rev driver.Revision, ix Index) []driver.Key {
-	spans := c.streams()
-	keys := make([]driver.Key, 0, len(spans)+len(c.onces)+2)
+	spans := c.streams(nil)
+	keys := make([]driver.Key, 0, len(spans)+len(c.onces)+len(c.tables))
 	for _, s := range spans {
 		keys = append(keys, driver.Key{Name: strings.Clone(s.name), Pos: s.last})
 	}

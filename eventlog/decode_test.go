@@ -128,7 +128,7 @@ func TestManyStreams(t *testing.T) {
 		name := fmt.Sprintf("s/%d", i%50)
 		c.events = append(c.events, event{stream: name, version: uint64(1 + i/50), index: i, typ: "t", tags: []string{name}})
 	}
-	spans := c.streams()
+	spans := c.streams(nil)
 	if len(spans) != 50 {
 		t.Fatalf("%d streams, expected 50", len(spans))
 	}

@@ -15,9 +15,9 @@ type member struct {
 	parts  []*part // one a lane
 	reads  []read
 	cells  []cellUse
-	write  bool  // it does more than check
-	size   int   // bytes that it adds to a write
-	at     int64 // time that it must have (a restored commit); 0: the clock's
+	write  bool // it does more than check
+	dated  bool // it has its time: a restored commit
+	size   int  // bytes that it adds to a write
 	time   int64
 	ticket uint64
 	done   chan error
@@ -26,11 +26,13 @@ type member struct {
 		parts  [1]*part
 		part   part
 		commit commit
+		spans  [1]streamSpan
 	}
 }
 
 var (
 	errAgain  = errors.New("run again")   // the function has to run again
+	errLook   = errors.New("look first")  // what was presumed is not so
 	errLookUp = errors.New("look up")     // ask the index, then join again
 	errOrder  = errors.New("time passed") // a restored commit comes too late
 )
@@ -45,6 +47,9 @@ func (l *Log) join(m *member) error {
 	lookUp := false
 	for i := range m.reads {
 		ok, known := m.reads[i].holds()
+		if known && !ok && m.reads[i].presumed {
+			return errLook
+		}
 		if known && !ok {
 			l.contend(m.reads[i].key)
 			return errAgain
@@ -78,17 +83,16 @@ func (l *Log) join(m *member) error {
 
 // stamp gives a member its time, later than everything in its lanes.
 func (l *Log) stamp(m *member) error {
-	if m.at != 0 {
+	if m.dated {
 		for _, p := range m.parts {
-			if m.at <= p.lane.lastTime {
+			if m.time <= p.lane.lastTime {
 				return errOrder
 			}
 		}
-		if err := l.clock.ahead(m.at, l.opts.MaxSkew); err != nil {
+		if err := l.clock.ahead(m.time, l.opts.MaxSkew); err != nil {
 			return err
 		}
-		l.clock.observe(m.at)
-		m.time = m.at
+		l.clock.observe(m.time)
 		return nil
 	}
 	var err error
@@ -99,17 +103,21 @@ func (l *Log) stamp(m *member) error {
 // lookUp answers from the index what kept m from joining.
 func (l *Log) lookUp(ctx context.Context, m *member) error {
 	l.mu.Lock()
-	var stale []*read
-	for i := range m.reads {
-		if _, known := m.reads[i].holds(); !known {
-			stale = append(stale, &m.reads[i])
-		}
-	}
 	type head struct {
 		ln     *lane
 		stream string
 	}
 	var heads []head
+	var stale []*read
+	for i := range m.reads {
+		r := &m.reads[i]
+		switch _, known := r.holds(); {
+		case !known && r.presumed:
+			heads = append(heads, head{r.lane, r.key})
+		case !known:
+			stale = append(stale, r)
+		}
+	}
 	for _, p := range m.parts {
 		if p.commit == nil {
 			continue
@@ -290,19 +298,18 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 // build makes the write of a group.
 func (g *group) build() {
 	g.write = driver.Write{ID: newID(), Cells: g.ops()}
+	size := 0
 	for _, m := range g.members {
 		for _, p := range m.parts {
-			b := g.batch(p)
-			if p.commit == nil {
-				continue
+			if b := g.batch(p); p.commit != nil {
+				b.Commits = append(b.Commits, driver.Commit{Revision: p.rev, Keys: p.keys})
+				size += p.commit.size()
+				g.events += len(p.commit.events)
+				g.commits++
 			}
-			data := p.commit.encode(p.lane.shard, p.rev)
-			b.Commits = append(b.Commits, driver.Commit{Revision: p.rev, Data: data, Keys: p.keys})
-			g.bytes += len(data)
-			g.events += len(p.commit.events)
-			g.commits++
 		}
 	}
+	g.encode(make([]byte, 0, size))
 }
 
 // batch returns the batch of the lane of p, and begins it at p where it is the
@@ -318,4 +325,20 @@ func (g *group) batch(p *part) *driver.Batch {
 	g.lanes = append(g.lanes, p.lane)
 	g.write.Batches = append(g.write.Batches, driver.Batch{Shard: p.lane.shard, First: first})
 	return &g.write.Batches[len(g.write.Batches)-1]
+}
+
+// encode stores all commits in one piece of memory, which is large enough.
+func (g *group) encode(b []byte) {
+	for _, m := range g.members {
+		for _, p := range m.parts {
+			if p.commit == nil {
+				continue
+			}
+			batch := g.batch(p)
+			start := len(b)
+			b = p.commit.append(b, p.lane.shard, p.rev)
+			batch.Commits[p.rev-batch.First].Data = b[start:len(b):len(b)]
+		}
+	}
+	g.bytes = len(b)
 }

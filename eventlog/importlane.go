@@ -64,17 +64,17 @@ func (im *importer) transaction(ctx context.Context, t *transaction) error {
 // send puts a transaction behind everything sent before.
 func (im *importer) send(ctx context.Context, t *transaction, targets []*target) error {
 	l := im.log
-	m := &member{write: true, at: t.time, done: make(chan error, 1)}
+	m := &member{write: true, dated: true, time: t.time, done: make(chan error, 1)}
 	for _, at := range targets {
 		m.stand(l.lanes[at.shard]).commit = at.commit
 		if !im.same {
-			m.at = max(m.at, im.last[at.shard]+1)
+			m.time = max(m.time, im.last[at.shard]+1)
 		}
 	}
-	if m.at-t.time > maxDrift {
+	if m.time-t.time > maxDrift {
 		return fmt.Errorf("%w: too many transactions at %s in one shard: import into a log with %d shards", ErrClock, formatTime(t.time), im.header.Shards)
 	}
-	if err := l.clock.ahead(m.at, l.opts.MaxSkew); err != nil {
+	if err := l.clock.ahead(m.time, l.opts.MaxSkew); err != nil {
 		return err
 	}
 	if err := (&Tx{log: l}).measure(m); err != nil {
@@ -84,7 +84,7 @@ func (im *importer) send(ctx context.Context, t *transaction, targets []*target)
 		return err
 	}
 	for _, at := range targets {
-		im.last[at.shard] = m.at
+		im.last[at.shard] = m.time
 		im.next[at.shard]++
 	}
 	im.flight = append(im.flight, arrival{m, t.line, len(t.events)})
@@ -109,7 +109,7 @@ func (im *importer) join(ctx context.Context, m *member, targets []*target) erro
 				return err
 			}
 		case errors.Is(err, errOrder):
-			return fmt.Errorf("%w: the log has later commits than %s, which the export does not have", ErrConflict, formatTime(m.at))
+			return fmt.Errorf("%w: the log has later commits than %s, which the export does not have", ErrConflict, formatTime(m.time))
 		case !errors.Is(err, errLookUp):
 			return err
 		}

@@ -59,19 +59,24 @@ func (ln *lane) moved() {
 
 // A read is a condition: nothing with key happened in the lane after rev.
 type read struct {
-	lane  *lane
-	key   string          // "" stands for any commit
-	rev   driver.Revision // as of which the key was seen
-	pos   uint64          // of a stream: the version that was seen, if known
-	known bool            // pos is
-	early bool            // pending commits were seen, of this epoch
-	epoch uint64
+	lane     *lane
+	key      string          // "" stands for any commit
+	rev      driver.Revision // as of which the key was seen
+	pos      uint64          // of a stream: the version that was seen, if known
+	known    bool            // pos is
+	presumed bool            // nobody looked: the condition is that the version is pos
+	early    bool            // pending commits were seen, of this epoch
+	epoch    uint64
 }
 
 // holds reports whether the condition holds for whoever joins now; known is
 // false when only the index can tell.
 func (r *read) holds() (ok, known bool) {
 	ln := r.lane
+	if r.presumed {
+		v, known := ln.window.head(r.key)
+		return v == r.pos, known
+	}
 	if r.early && r.epoch != ln.epoch {
 		return false, true
 	}

@@ -121,8 +121,9 @@ func (l *Log) publish(g *group) {
 			continue
 		}
 		ln.tail += driver.Revision(n)
-		clear(ln.pending[:n])
-		ln.pending = ln.pending[n:]
+		rest := copy(ln.pending, ln.pending[n:])
+		clear(ln.pending[rest:])
+		ln.pending = ln.pending[:rest]
 		ln.window.evict(ln.tail)
 		ln.moved()
 		heads = append(heads, driver.Head{Shard: ln.shard, Revision: ln.tail})

@@ -22,7 +22,7 @@ type Tx struct {
 	log    *Log
 	ctx    context.Context
 	id     ID
-	now    int64
+	now    int64 // what Time returned; 0: nobody asked
 	meta   Meta
 	view   bool // may not write; sees durable commits only
 	over   bool
@@ -39,15 +39,15 @@ type Tx struct {
 	turn *turn
 
 	room struct { // for the usual few, in one allocation
-		reads  [2]read
-		events [2]event
-		sizes  [2]shardSize
+		reads  [1]read
+		events [1]event
+		sizes  [1]shardSize
 		member member
 	}
 }
 
 func (l *Log) begin(ctx context.Context) *Tx {
-	tx := &Tx{log: l, ctx: ctx, id: newID(), now: l.clock.read()}
+	tx := &Tx{log: l, ctx: ctx, id: newID()}
 	tx.reads, tx.events, tx.sizes = tx.room.reads[:0], tx.room.events[:0], tx.room.sizes[:0]
 	return tx
 }
@@ -66,9 +66,16 @@ func (tx *Tx) Log() *Log { return tx.log }
 // when the function runs again.
 func (tx *Tx) ID() ID { return tx.id }
 
-// Time returns the log's time at the beginning of this run: later than
-// everything that the function can see, earlier than the commit's own time.
-func (tx *Tx) Time() time.Time { return time.Unix(0, tx.now).UTC() }
+// Time returns the log's time when the function first asked for it: later than
+// everything that it had seen, earlier than the commit's own time.
+func (tx *Tx) Time() time.Time { return time.Unix(0, tx.time()).UTC() }
+
+func (tx *Tx) time() int64 {
+	if tx.now == 0 {
+		tx.now = tx.log.clock.read()
+	}
+	return tx.now
+}
 
 // Shard returns the shard that the transaction is at home in: that of its first
 // append, or else of its first read. ok is false when it did neither.
@@ -351,41 +358,43 @@ func (m *member) stand(ln *lane) *part {
 
 // addCommits spreads what was written over the shards.
 func (tx *Tx) addCommits(m *member) {
-	lanes, n := tx.log.lanes, len(tx.log.lanes)
-	in := func(shard int) *commit {
-		p := m.stand(lanes[shard])
-		if p.commit == nil {
-			p.commit = &m.room.commit
-			if len(m.parts) > 1 {
-				p.commit = new(commit)
-			}
-			p.commit.id, p.commit.meta = tx.id, tx.meta
-		}
-		return p.commit
-	}
+	n := len(tx.log.lanes)
 	if len(tx.sizes) == 1 && len(tx.events) > 0 {
-		in(tx.sizes[0].shard).events = tx.events
+		tx.commit(m, tx.sizes[0].shard).events = tx.events
 	} else {
-		tx.spreadEvents(in)
+		tx.spreadEvents(m)
 	}
 	for _, o := range tx.onces {
-		c := in(shardOf(o.stream, n))
+		c := tx.commit(m, shardOf(o.stream, n))
 		c.onces = append(c.onces, o)
 	}
 	for _, t := range tx.tables {
-		c := in(tableShard(t, n))
+		c := tx.commit(m, tableShard(t, n))
 		c.tables = append(c.tables, t)
 	}
 	for _, u := range tx.cells {
 		if u.op != driver.Check && len(m.parts) == 0 {
-			in(tableShard(tableOf(u.key), n)) // a commit to stand for the write
+			tx.commit(m, tableShard(tableOf(u.key), n)) // to stand for the write
 		}
 	}
 }
 
-func (tx *Tx) spreadEvents(in func(shard int) *commit) {
+// commit returns that of m in a shard.
+func (tx *Tx) commit(m *member, shard int) *commit {
+	p := m.stand(tx.log.lanes[shard])
+	if p.commit == nil {
+		p.commit = &m.room.commit
+		if len(m.parts) > 1 {
+			p.commit = new(commit)
+		}
+		p.commit.id, p.commit.meta = tx.id, tx.meta
+	}
+	return p.commit
+}
+
+func (tx *Tx) spreadEvents(m *member) {
 	for i := range tx.events {
-		c := in(shardOf(tx.events[i].stream, len(tx.log.lanes)))
+		c := tx.commit(m, shardOf(tx.events[i].stream, len(tx.log.lanes)))
 		if c.events == nil {
 			c.events = make([]event, 0, len(tx.events)-i)
 		}
@@ -400,7 +409,11 @@ func (tx *Tx) measure(m *member) error {
 		if p.commit == nil {
 			continue
 		}
-		p.commit.spans = p.commit.streams()
+		var room []streamSpan
+		if p.commit == &m.room.commit {
+			room = m.room.spans[:0]
+		}
+		p.commit.spans = p.commit.streams(room)
 		p.keys = p.commit.keys(0, tx.log.opts.Index)
 		if n := len(p.keys); n > driver.MaxCommitKeys {
 			return fmt.Errorf("%w: %d streams, tags and ids in shard %d, at most %d", ErrTooLarge, n, p.lane.shard, driver.MaxCommitKeys)

@@ -201,7 +201,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 			tx.log.mu.Lock()
 			next := tx.log.lanes[shard].next + 1
 			tx.log.mu.Unlock()
-			c = &placed{&commit{id: tx.id, meta: tx.meta, time: tx.now}, shard, next}
+			c = &placed{&commit{id: tx.id, meta: tx.meta, time: tx.time()}, shard, next}
 			byShard[shard] = c
 		}
 		head, ok := heads[e.stream]

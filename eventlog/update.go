@@ -94,6 +94,7 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 		events = tagged
 	}
 	var first Position
+	looks := false // at the version: only where it is not the expected one
 	p, err := l.update(ctx, func(tx *Tx) error {
 		tx.meta = opts.Meta
 		tx.meta.Extra = maps.Clone(opts.Meta.Extra)
@@ -107,6 +108,11 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 				}
 				return err
 			}
+		}
+		if opts.Expect.set && !looks {
+			looks = true
+			tx.presume(stream, opts.Expect.version)
+			return nil
 		}
 		return tx.expect(stream, opts.Expect)
 	})
@@ -134,6 +140,14 @@ func (tx *Tx) appendOnce(stream, id string) (earlier *Position, err error) {
 	tx.events, tx.onces = nil, nil
 	p := Position{}.With(shardOf(stream, len(tx.log.lanes)), rev)
 	return &p, nil
+}
+
+// presume makes the version of a stream a condition without a look at it: when
+// the transaction joins its lanes, it either has that version or the function
+// runs again and finds out why not.
+func (tx *Tx) presume(stream string, version uint64) {
+	ln := tx.log.lanes[shardOf(stream, len(tx.log.lanes))]
+	tx.reads = append(tx.reads, read{lane: ln, key: stream, pos: version, presumed: true})
 }
 
 // expect makes the version of a stream a condition.
@@ -174,6 +188,8 @@ func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) 
 			return m.position(), nil
 		case err == nil:
 			return Position{}, result.answer()
+		case err == errLook:
+			continue
 		case !errors.Is(err, errAgain):
 			return Position{}, err
 		}
