@@ -23,6 +23,7 @@ const (
 	blockSize     = 8 << 10 // a point read decompresses one
 	bloomBitsAKey = 10      // one look-up in a hundred for what is absent reads a block
 	maxMemTables  = 4       // a flush that lags behind for longer stops writes
+	l0Compaction  = 8       // half the compactions of 4, and reads no slower
 	l0StopWrites  = 1000    // compactions that lag behind slow reads down and stop nothing
 	maxOpenFiles  = 1000
 )
@@ -35,7 +36,7 @@ func (o *Options) engine(fs vfs.FS, logger pebble.Logger) *pebble.Options {
 		CacheSize:                   o.CacheSize + 2*int64(o.MemTableSize), // memtables are reserved out of it
 		MemTableSize:                uint64(o.MemTableSize),
 		MemTableStopWritesThreshold: maxMemTables,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       l0Compaction,
 		L0StopWritesThreshold:       l0StopWrites,
 		LBaseMaxBytes:               max(64<<20, int64(o.MemTableSize)),
 		FormatMajorVersion:          engineFormat,

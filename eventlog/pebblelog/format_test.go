@@ -31,13 +31,13 @@ func TestStoredRows(t *testing.T) {
 	b.Commits = append(b.Commits, driver.Commit{Revision: 2, Data: []byte{0, 0xff}, Keys: []driver.Key{{Name: "a", Pos: 300}}})
 	mustWrite(t, l, []driver.CellOp{put("lease/1", "me", 300), put("x", "", 1)}, b)
 	want := []string{
-		`c 00000102 0000000000000001 = 6669727374`,
-		`c 00000102 0000000000000002 = 00ff`,
+		`c 6c656173652f31 = ac026d65`,
+		`c 78 = 01`,
 		`k 00000102 61 00 0000000000000001 = `,
 		`k 00000102 61 00 000000000000012c = 02`,
 		`k 00000102 6163636f756e742fc3a4 00 0000000000000007 = 01`,
-		`x 6c656173652f31 = ac026d65`,
-		`x 78 = 01`,
+		`r 0000000000000000 00000102 0001 = 6669727374`,
+		`r 0000000000000000 00000102 0002 = 00ff`,
 	}
 	if diff := cmp.Diff(want, rowsOf(t, l.db)); diff != "" {
 		t.Errorf("stored rows (- expected, + is):\n%s", diff)
@@ -55,7 +55,7 @@ func rowsOf(t *testing.T, db *pebble.DB) (rows []string) {
 		k, parts := it.Key(), []string(nil)
 		switch k[0] {
 		case kindCommit:
-			parts = append(parts, hex.EncodeToString(k[1:5]), hex.EncodeToString(k[5:]))
+			parts = append(parts, hex.EncodeToString(k[1:9]), hex.EncodeToString(k[9:13]), hex.EncodeToString(k[13:]))
 		case kindIndex:
 			n := len(k) - 8
 			parts = append(parts, hex.EncodeToString(k[1:5]), hex.EncodeToString(k[5:n-1]), hex.EncodeToString(k[n-1:n]), hex.EncodeToString(k[n:]))

@@ -1,6 +1,7 @@
 package pebblelog
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -54,8 +55,7 @@ func (h *heads) tail(id int) driver.Revision {
 	return 0
 }
 
-// load finds the tail of every shard: a seek to the first row of each, and one
-// back from its end.
+// load finds the tail of every shard. All of them have a first segment.
 func (h *heads) load(db *pebble.DB) error {
 	t := map[int]*shard{}
 	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{kindCommit}, UpperBound: []byte{kindCommit + 1}})
@@ -64,20 +64,56 @@ func (h *heads) load(db *pebble.DB) error {
 	}
 	defer it.Close()
 	for ok := it.First(); ok; {
-		id := shardOf(it.Key())
-		end := successor(appendShard(nil, kindCommit, id))
-		if !it.SeekLT(end) {
-			return fmt.Errorf("tail of shard %d: %w", id, it.Error())
-		}
-		_, rev, err := parseCommitKey(it.Key())
+		id, rev, err := parseCommitKey(it.Key())
 		if err != nil {
 			return err
+		}
+		if segmentOf(rev) > 0 {
+			break
+		}
+		next := successor(appendSegment(nil, 0, id))
+		if rev, err = loadTail(it, id); err != nil {
+			return fmt.Errorf("tail of shard %d: %w", id, err)
 		}
 		s := &shard{id: id, next: rev}
 		s.durable.Store(uint64(rev))
 		t[id] = s
-		ok = it.SeekGE(end)
+		ok = it.SeekGE(next)
 	}
 	h.table.Store(&t)
 	return it.Error()
+}
+
+// loadTail finds the last segment of a shard that has a first one, by doubling
+// and halving: there are no holes between them.
+func loadTail(it *pebble.Iterator, id int) (tail driver.Revision, err error) {
+	last := func(segment uint64) bool { // moves to the last commit of the segment
+		if !it.SeekLT(successor(appendSegment(nil, segment, id))) {
+			return false
+		}
+		shard, rev, e := parseCommitKey(it.Key())
+		if e != nil {
+			err = e
+		}
+		ok := e == nil && shard == id && segmentOf(rev) == segment
+		if ok {
+			tail = rev
+		}
+		return ok
+	}
+	high := uint64(1)
+	for last(high) {
+		high *= 2
+	}
+	for low := high / 2; high-low > 1; {
+		if middle := low + (high-low)/2; last(middle) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	if high == 1 {
+		last(0)
+	}
+	return tail, errors.Join(err, it.Error())
 }

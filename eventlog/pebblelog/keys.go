@@ -9,11 +9,12 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// The first byte of a row's key says what the row is.
+// The first byte of a row's key says what the row is. Commits sort last: see
+// appendCommitKey.
 const (
-	kindCommit = 'c' // c | shard, 4 bytes | revision, 8 bytes → Commit.Data
+	kindCell   = 'c' // c | name → version, uvarint | value
 	kindIndex  = 'k' // k | shard, 4 bytes | name | 0x00 | position, 8 bytes → revision
-	kindCell   = 'x' // x | name → version, uvarint | value
+	kindCommit = 'r' // r | segment, 8 bytes | shard, 4 bytes | place, 2 bytes → Commit.Data
 )
 
 // terminator ends a name in a key. It is in no name and lower than every byte
@@ -26,8 +27,24 @@ func appendShard(b []byte, kind byte, shard int) []byte {
 	return binary.BigEndian.AppendUint32(append(b, kind), uint32(shard))
 }
 
+// A shard is stored in segments of so many revisions each.
+const segmentLen = 1 << 12
+
+func segmentOf(rev driver.Revision) uint64 { return uint64(rev) / segmentLen }
+
+// appendCommitKey puts the segment before the shard. What is new in all shards so
+// lies behind what is old, and the engine, which merges what overlaps, need not
+// merge commits at all: with the shard first, each was written again and again
+// while its shard's neighbours grew, and that took a third of the processor's
+// time. It holds as far as the shards grow evenly, as hashed names do.
 func appendCommitKey(b []byte, shard int, rev driver.Revision) []byte {
-	return binary.BigEndian.AppendUint64(appendShard(b, kindCommit, shard), uint64(rev))
+	b = appendSegment(b, segmentOf(rev), shard)
+	return binary.BigEndian.AppendUint16(b, uint16(rev%segmentLen))
+}
+
+func appendSegment(b []byte, segment uint64, shard int) []byte {
+	b = binary.BigEndian.AppendUint64(append(b, kindCommit), segment)
+	return binary.BigEndian.AppendUint32(b, uint32(shard))
 }
 
 func appendIndexName(b []byte, shard int, name string) []byte {
@@ -43,19 +60,19 @@ func appendCellKey(b []byte, name string) []byte {
 }
 
 const (
-	shardLen  = 1 + 4
-	commitLen = shardLen + 8
+	shardLen   = 1 + 4
+	segmentKey = 1 + 8 + 4
+	commitLen  = segmentKey + 2
 )
 
 func indexKeyLen(name string) int { return shardLen + len(name) + 1 + 8 }
-
-func shardOf(key []byte) int { return int(binary.BigEndian.Uint32(key[1:])) }
 
 func parseCommitKey(key []byte) (shard int, rev driver.Revision, err error) {
 	if len(key) != commitLen || key[0] != kindCommit {
 		return 0, 0, fmt.Errorf("%w: commit key %x", driver.ErrCorrupt, key)
 	}
-	return shardOf(key), driver.Revision(binary.BigEndian.Uint64(key[shardLen:])), nil
+	segment, place := binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint16(key[segmentKey:])
+	return int(binary.BigEndian.Uint32(key[9:])), driver.Revision(segment*segmentLen + uint64(place)), nil
 }
 
 // parseIndexKey returns the name within key, not a copy.

@@ -54,6 +54,12 @@ func (s *span) next() driver.Revision {
 	return s.first
 }
 
+// part is the first and the last revision of those in the segment it begins with.
+func (s *span) part() (first, last driver.Revision) {
+	n := segmentOf(s.next())
+	return max(s.first, driver.Revision(n*segmentLen)), min(s.end-1, driver.Revision(n*segmentLen+segmentLen-1))
+}
+
 func (s *span) advance() {
 	s.left--
 	if s.backward {
@@ -92,15 +98,16 @@ func (l *Log) Read(ctx context.Context, shard int, r driver.Range) iter.Seq2[dri
 	}
 }
 
-// readPage appends the next commits of s to page, at most size of them, and
-// advances s past them.
+// readPage appends the next commits of s to page, at most size of them and of one
+// segment, and advances s past them.
 func (l *Log) readPage(shard int, s *span, page []driver.Commit, size int) ([]driver.Commit, error) {
 	if s.empty() {
 		return page, nil
 	}
+	first, last := s.part()
 	it, err := l.db.NewIter(&pebble.IterOptions{
-		LowerBound: appendCommitKey(nil, shard, s.first),
-		UpperBound: appendCommitKey(nil, shard, s.end),
+		LowerBound: appendCommitKey(nil, shard, first),
+		UpperBound: append(appendCommitKey(nil, shard, last), 0),
 	})
 	if err != nil {
 		return page, readError(err)
@@ -124,7 +131,7 @@ func (l *Log) readPage(shard int, s *span, page []driver.Commit, size int) ([]dr
 		page = append(page, c)
 		s.advance()
 	}
-	if s.empty() {
+	if next := s.next(); s.empty() || next < first || next > last {
 		return page, nil
 	}
 	if err := it.Error(); err != nil {

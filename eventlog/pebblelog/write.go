@@ -61,11 +61,13 @@ func (l *Log) encode(r *request) error {
 		if b.Shard > maxShard {
 			return fmt.Errorf("shard %d: at most %d", b.Shard, maxShard)
 		}
-		putCommits(r.rows, b)
 		r.index = putIndex(r.rows, b, r.index[:0])
 	}
 	for i := range r.write.Cells {
 		putCell(r.rows, &r.write.Cells[i])
+	}
+	for i := range r.write.Batches {
+		putCommits(r.rows, &r.write.Batches[i])
 	}
 	return nil
 }
