@@ -125,7 +125,7 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 				return keys, corrupt(shard, next, "%s goes from version %d to %d", s.name, have, s.first)
 			}
 		}
-		for _, k := range commit.keys(raw.Revision, c.log.opts.Index) {
+		for _, k := range commit.keys(nil, raw.Revision, c.log.opts.Index) {
 			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
 				streams[k.Name] = k.Pos
 			}
@@ -186,7 +186,7 @@ func (c *checker) missing(ctx context.Context, shard int, tail driver.Revision) 
 		if err != nil {
 			return err
 		}
-		for _, k := range commit.keys(raw.Revision, c.log.opts.Index) {
+		for _, k := range commit.keys(nil, raw.Revision, c.log.opts.Index) {
 			at := driver.Revision(0)
 			for found, err := range c.log.driver.Find(ctx, shard, k.Name, driver.Range{From: k.Pos, To: k.Pos + 1}) {
 				if err != nil {
@@ -220,7 +220,7 @@ func (c *checker) stray(ctx context.Context, shard int, tail driver.Revision) er
 				return err
 			}
 			named := func(own driver.Key) bool { return own.Name == k.Name }
-			if !slices.ContainsFunc(commit.keys(raw.Revision, c.log.opts.Index), named) {
+			if !slices.ContainsFunc(commit.keys(nil, raw.Revision, c.log.opts.Index), named) {
 				return corrupt(shard, raw.Revision, "indexed under %q, which it lacks", k.Name)
 			}
 		}

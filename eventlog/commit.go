@@ -8,7 +8,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -241,7 +240,22 @@ func (m *Meta) append(b []byte) []byte {
 }
 
 func (m *Meta) size() int {
-	n := 1 + 32 + len(m.Actor) + len(m.Traceparent) + 15
+	n := 1
+	if !m.Correlation.IsZero() {
+		n += 16
+	}
+	if !m.Causation.IsZero() {
+		n += 16
+	}
+	if m.Actor != "" {
+		n += len(m.Actor) + 5
+	}
+	if m.Traceparent != "" {
+		n += len(m.Traceparent) + 5
+	}
+	if len(m.Extra) > 0 {
+		n += 5
+	}
 	for k, v := range m.Extra {
 		n += len(k) + len(v) + 10
 	}
@@ -357,13 +371,14 @@ func (m *Meta) decode(d *decoder) {
 }
 
 // keys returns the index entries of c at revision rev, each name once, at its
-// last position. The names keep nothing else of c in memory: windows hold them
-// long after.
-func (c *commit) keys(rev driver.Revision, ix Index) []driver.Key {
+// last position. It uses the memory of keys, if that is enough.
+func (c *commit) keys(keys []driver.Key, rev driver.Revision, ix Index) []driver.Key {
 	spans := c.streams(nil)
-	keys := make([]driver.Key, 0, len(spans)+len(c.onces)+len(c.tables))
+	if n := len(spans) + len(c.onces) + len(c.tables); n > cap(keys) {
+		keys = make([]driver.Key, 0, n)
+	}
 	for _, s := range spans {
-		keys = append(keys, driver.Key{Name: strings.Clone(s.name), Pos: s.last})
+		keys = append(keys, driver.Key{Name: s.name, Pos: s.last})
 	}
 	at := len(keys)
 	add := func(name string) {

@@ -27,7 +27,7 @@ func (d *damageable) store() {
 	d.stored = nil
 	for i, c := range d.commits {
 		rev := driver.Revision(i + 1)
-		d.stored = append(d.stored, driver.Commit{Revision: rev, Data: c.encode(damagedShard, rev), Keys: c.keys(rev, Index{})})
+		d.stored = append(d.stored, driver.Commit{Revision: rev, Data: c.encode(damagedShard, rev), Keys: c.keys(nil, rev, Index{})})
 	}
 }
 

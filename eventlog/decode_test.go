@@ -33,7 +33,7 @@ func FuzzDecodeCommit(f *testing.F) {
 			named(t, "refusal", err)
 			return
 		}
-		c.keys(goldenRevision, Index{Types: true, Correlations: true})
+		c.keys(nil, goldenRevision, Index{Types: true, Correlations: true})
 		again := c.encode(goldenShard, goldenRevision)
 		back, err := decodeCommit(goldenShard, goldenRevision, again)
 		if err != nil {
@@ -137,7 +137,7 @@ func TestManyStreams(t *testing.T) {
 			t.Errorf("stream %d: %+v", i, s)
 		}
 	}
-	if keys := c.keys(9, Index{}); len(keys) != 100 {
+	if keys := c.keys(nil, 9, Index{}); len(keys) != 100 {
 		t.Errorf("%d keys, expected each stream and each tag once", len(keys))
 	}
 	back, err := decodeCommit(goldenShard, goldenRevision, c.encode(goldenShard, goldenRevision))

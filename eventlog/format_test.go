@@ -100,7 +100,7 @@ func TestKeysGolden(t *testing.T) {
 	for _, name := range names {
 		for _, ix := range []Index{{}, {Types: true, Correlations: true}} {
 			fmt.Fprintf(&b, "%s, types %t, correlations %t\n", name, ix.Types, ix.Correlations)
-			for _, k := range commits[name].keys(goldenRevision, ix) {
+			for _, k := range commits[name].keys(nil, goldenRevision, ix) {
 				fmt.Fprintf(&b, "  %q at %d\n", k.Name, k.Pos)
 			}
 		}

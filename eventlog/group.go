@@ -27,6 +27,8 @@ type member struct {
 		part   part
 		commit commit
 		spans  [1]streamSpan
+		keys   [1]driver.Key
+		was    [1]mark
 	}
 }
 
@@ -295,28 +297,36 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 	return m
 }
 
-// build makes the write of a group.
+// build makes the write of a group. All commits are stored in one piece of memory.
 func (g *group) build() {
 	g.write = driver.Write{ID: newID(), Cells: g.ops()}
-	size := 0
+	size, counts := 0, []int(nil)
 	for _, m := range g.members {
 		for _, p := range m.parts {
-			if b := g.batch(p); p.commit != nil {
-				b.Commits = append(b.Commits, driver.Commit{Revision: p.rev, Keys: p.keys})
-				size += p.commit.size()
-				g.events += len(p.commit.events)
+			i := g.batch(p)
+			if i == len(counts) {
+				counts = append(counts, 0)
+			}
+			if p.commit != nil {
+				counts[i]++
 				g.commits++
+				g.events += len(p.commit.events)
+				size += p.commit.size()
 			}
 		}
+	}
+	room := make([]driver.Commit, g.commits)
+	for i, n := range counts {
+		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
 	}
 	g.encode(make([]byte, 0, size))
 }
 
-// batch returns the batch of the lane of p, and begins it at p where it is the
-// first of its lane.
-func (g *group) batch(p *part) *driver.Batch {
+// batch returns the index of the lane of p among the group's, and begins its batch
+// at p where it is the first.
+func (g *group) batch(p *part) int {
 	if i := slices.Index(g.lanes, p.lane); i >= 0 {
-		return &g.write.Batches[i]
+		return i
 	}
 	first := p.rev
 	if p.commit == nil {
@@ -324,20 +334,20 @@ func (g *group) batch(p *part) *driver.Batch {
 	}
 	g.lanes = append(g.lanes, p.lane)
 	g.write.Batches = append(g.write.Batches, driver.Batch{Shard: p.lane.shard, First: first})
-	return &g.write.Batches[len(g.write.Batches)-1]
+	return len(g.lanes) - 1
 }
 
-// encode stores all commits in one piece of memory, which is large enough.
+// encode puts the stored form of all commits into b, which is large enough.
 func (g *group) encode(b []byte) {
 	for _, m := range g.members {
 		for _, p := range m.parts {
 			if p.commit == nil {
 				continue
 			}
-			batch := g.batch(p)
 			start := len(b)
 			b = p.commit.append(b, p.lane.shard, p.rev)
-			batch.Commits[p.rev-batch.First].Data = b[start:len(b):len(b)]
+			batch := &g.write.Batches[g.batch(p)]
+			batch.Commits = append(batch.Commits, driver.Commit{Revision: p.rev, Keys: p.keys, Data: b[start:len(b):len(b)]})
 		}
 	}
 	g.bytes = len(b)

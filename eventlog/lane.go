@@ -17,6 +17,7 @@ type lane struct {
 	tail      driver.Revision // durable, as far as this process knows
 	next      driver.Revision // tail with what is pending
 	lastTime  int64           // of the commit at next
+	tailTime  int64           // of the commit at tail
 	epoch     uint64          // changes when pending commits were lost
 	window    window
 	pending   []*part // commits in flight and queued, in order
@@ -41,10 +42,11 @@ type part struct {
 	rev    driver.Revision // of the commit, or of what it stands behind
 	commit *commit         // nil: only checks
 	keys   []driver.Key
+	was    []mark // that the keys cover in the window
 }
 
-func newLane(shard int, tail driver.Revision, q *queue) *lane {
-	return &lane{shard: shard, tail: tail, next: tail, queue: q, window: newWindow(tail), followers: make(map[chan struct{}]struct{})}
+func newLane(shard int, tail driver.Revision, time int64, q *queue) *lane {
+	return &lane{shard: shard, tail: tail, next: tail, queue: q, window: newWindow(tail, time), lastTime: time, tailTime: time, followers: make(map[chan struct{}]struct{})}
 }
 
 // moved rings the doorbell of every follower; a bell that still rings is enough.
@@ -198,7 +200,7 @@ func (p *part) place(time int64) {
 		p.keys[i].Pos = uint64(p.rev)
 	}
 	p.commit.number()
-	ln.window.add(p.keys, time)
+	p.was = ln.window.add(p.keys, time, p.was[:0])
 	ln.pending = append(ln.pending, p)
 }
 

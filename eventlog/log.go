@@ -233,16 +233,15 @@ func (l *Log) loadLane(ctx context.Context, shard int, q *queue) (*lane, error) 
 	if err != nil {
 		return nil, err
 	}
-	ln := newLane(shard, tail, q)
-	if tail == 0 {
-		return ln, nil
+	var time int64
+	if tail > 0 {
+		c, err := l.commitAt(ctx, shard, tail)
+		if err != nil {
+			return nil, err
+		}
+		time = c.time
 	}
-	c, err := l.commitAt(ctx, shard, tail)
-	if err != nil {
-		return nil, err
-	}
-	ln.lastTime, ln.window.floorTime = c.time, c.time
-	return ln, nil
+	return newLane(shard, tail, time, q), nil
 }
 
 // decode reads a commit and moves the clock behind it: what this process does

@@ -65,7 +65,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 	filler := &commit{id: newID(), time: l.clock.next()}
 	_ = l.driver.Write(l.ctx, driver.Write{ID: filler.id, Batches: []driver.Batch{{
 		Shard: b.Shard, First: b.First,
-		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(b.First, l.opts.Index)}},
+		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(nil, b.First, l.opts.Index)}},
 	}}})
 	return false, false // ask again
 }
@@ -121,6 +121,7 @@ func (l *Log) publish(g *group) {
 			continue
 		}
 		ln.tail += driver.Revision(n)
+		ln.tailTime = ln.pending[n-1].commit.time
 		rest := copy(ln.pending, ln.pending[n:])
 		clear(ln.pending[rest:])
 		ln.pending = ln.pending[:rest]
@@ -177,7 +178,12 @@ type news struct {
 	lane      *lane
 	floor     driver.Revision // commits up to here are not among them
 	floorTime int64
-	commits   []windowCommit
+	commits   []newCommit
+}
+
+type newCommit struct {
+	keys []driver.Key
+	time int64
 }
 
 // fetchNews reads what a refused group did not know.
@@ -223,7 +229,7 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		n.commits = append(n.commits, windowCommit{c.keys(raw.Revision, l.opts.Index), c.time})
+		n.commits = append(n.commits, newCommit{c.keys(nil, raw.Revision, l.opts.Index), c.time})
 	}
 	return n, nil
 }
@@ -306,10 +312,16 @@ func (ln *lane) rewind() {
 			}
 		}
 	}
+	for i := len(ln.pending) - 1; i >= flying; i-- {
+		before := ln.tailTime
+		if i > 0 {
+			before = ln.pending[i-1].commit.time
+		}
+		ln.window.undo(ln.pending[i].keys, ln.pending[i].was, before)
+	}
 	ln.pending = slices.Clone(ln.pending[:flying])
 	ln.next = ln.tail + driver.Revision(flying)
 	ln.epoch++
-	ln.window.truncate(ln.next)
 	ln.lastTime = ln.window.time()
 	ln.moved()
 }
@@ -318,13 +330,15 @@ func (ln *lane) rewind() {
 // pending.
 func (ln *lane) learn(n news) {
 	if n.floor > ln.tail {
-		ln.window = newWindow(n.floor)
-		ln.window.floorTime, ln.lastTime = n.floorTime, n.floorTime
+		ln.window = newWindow(n.floor, n.floorTime)
+		ln.lastTime = n.floorTime
 	}
+	var was []mark // nobody undoes what is durable
 	for _, c := range n.commits {
-		ln.window.add(c.keys, c.time)
+		was = ln.window.add(c.keys, c.time, was[:0])
 		ln.lastTime = max(ln.lastTime, c.time)
 	}
+	ln.tailTime = ln.lastTime
 	ln.tail = n.floor + driver.Revision(len(n.commits))
 	ln.next = ln.tail
 	ln.window.evict(ln.tail)

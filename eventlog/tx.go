@@ -409,12 +409,12 @@ func (tx *Tx) measure(m *member) error {
 		if p.commit == nil {
 			continue
 		}
-		var room []streamSpan
+		var spans []streamSpan
 		if p.commit == &m.room.commit {
-			room = m.room.spans[:0]
+			spans, p.keys, p.was = m.room.spans[:0], m.room.keys[:0], m.room.was[:0]
 		}
-		p.commit.spans = p.commit.streams(room)
-		p.keys = p.commit.keys(0, tx.log.opts.Index)
+		p.commit.spans = p.commit.streams(spans)
+		p.keys = p.commit.keys(p.keys, 0, tx.log.opts.Index)
 		if n := len(p.keys); n > driver.MaxCommitKeys {
 			return fmt.Errorf("%w: %d streams, tags and ids in shard %d, at most %d", ErrTooLarge, n, p.lane.shard, driver.MaxCommitKeys)
 		}

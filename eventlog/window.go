@@ -9,26 +9,23 @@ import (
 // window knows which keys the last commits of a shard carry, pending ones
 // included, so that "has anything with this key happened after revision r?" is
 // answered in memory when r is not below its floor. It forgets a generation of
-// commits at a time; of those before, and of what was looked up, it keeps the
+// commits at a time; of the one before, and of what was looked up, it keeps the
 // versions of streams as a cache.
 type window struct {
 	floor      driver.Revision // commits up to here were forgotten
 	floorTime  int64           // of the commit at floor
-	old, young generation      // the commits behind floor, in order
-	gone       map[string]mark // of the last ones forgotten
+	old, young generation      // of the commits behind floor
+	gone       map[string]mark // of the generation forgotten last
 	learned    *cache[uint64]  // stream -> version, of streams that none of these had
 }
 
-// A generation is commits one behind the other.
+// A generation is the last places of the keys of some commits, one behind the
+// other.
 type generation struct {
-	commits []windowCommit
-	keys    int             // in commits
-	marks   map[string]mark // of each key in commits, its last place
-}
-
-type windowCommit struct {
-	keys []driver.Key
-	time int64
+	last  driver.Revision // of its commits
+	time  int64           // of that
+	size  int             // commits
+	marks map[string]mark
 }
 
 type mark struct {
@@ -38,90 +35,70 @@ type mark struct {
 
 const (
 	windowCommits    = 4096 // of both generations, if what is pending allows it
-	windowKeys       = 32768
 	windowGeneration = windowCommits / 2
+	generationKeys   = 16384
 	windowHeads      = 8192 // more than driver.MaxCommitKeys: what a member learned stays until it joins
 )
 
-func newWindow(floor driver.Revision) window {
-	return window{floor: floor, old: newGeneration(), young: newGeneration(),
-		gone: make(map[string]mark), learned: newCache[uint64](windowHeads)}
+func newWindow(floor driver.Revision, time int64) window {
+	return window{floor: floor, floorTime: time, gone: make(map[string]mark), learned: newCache[uint64](windowHeads),
+		old:   generation{last: floor, time: time, marks: make(map[string]mark)},
+		young: generation{last: floor, time: time, marks: make(map[string]mark)}}
 }
 
-func newGeneration() generation { return generation{marks: make(map[string]mark)} }
-
-func (g *generation) full() bool {
-	return len(g.commits) >= windowGeneration || g.keys >= windowKeys/2
-}
-
-// last is the revision of the last commit.
-func (w *window) last() driver.Revision {
-	return w.floor + driver.Revision(len(w.old.commits)+len(w.young.commits))
-}
-
-// add puts the next commit into the window.
-func (w *window) add(keys []driver.Key, time int64) {
-	w.young.add(windowCommit{keys, time}, w.last()+1)
-}
-
-func (g *generation) add(c windowCommit, rev driver.Revision) {
-	g.commits = append(g.commits, c)
-	g.keys += len(c.keys)
-	for _, k := range c.keys {
-		g.marks[k.Name] = mark{rev, k.Pos}
+// add puts the next commit into the window. What it covers in its generation is
+// appended to was, a mark for each key, for undo.
+func (w *window) add(keys []driver.Key, time int64, was []mark) []mark {
+	g := &w.young
+	g.last, g.time = g.last+1, time
+	g.size++
+	for _, k := range keys {
+		m, ok := g.marks[k.Name]
+		if !ok {
+			k.Name = strings.Clone(k.Name) // it keeps nothing else in memory
+		}
+		g.marks[k.Name] = mark{g.last, k.Pos}
+		was = append(was, m)
 	}
+	return was
+}
+
+// undo takes the last commit out of the window, which had the time before at the
+// commit ahead of it. was is what add returned.
+func (w *window) undo(keys []driver.Key, was []mark, before int64) {
+	g := &w.young
+	if g.size == 0 {
+		g = &w.old
+		w.young.last, w.young.time = g.last-1, before
+	}
+	for i := len(keys) - 1; i >= 0; i-- {
+		if m := was[i]; m.rev > 0 {
+			g.marks[keys[i].Name] = m
+		} else {
+			delete(g.marks, keys[i].Name)
+		}
+	}
+	g.size--
+	g.last, g.time = g.last-1, before
 }
 
 // evict forgets the old generation when the young one is full, and nothing
 // behind upTo.
 func (w *window) evict(upTo driver.Revision) {
-	n := len(w.old.commits)
-	floor := w.floor + driver.Revision(n)
-	if !w.young.full() || floor > upTo {
+	if w.young.size < windowGeneration && len(w.young.marks) < generationKeys || w.old.last > upTo {
 		return
-	}
-	if n > 0 {
-		w.floor, w.floorTime = floor, w.old.commits[n-1].time
 	}
 	for name := range w.old.marks { // durable now: what was learned before is history
 		w.learned.delete(name)
 	}
-	clear(w.old.commits)
 	clear(w.gone)
-	empty := generation{commits: w.old.commits[:0], marks: w.gone} // the memory of what is forgotten
+	empty := generation{last: w.young.last, time: w.young.time, marks: w.gone}
+	w.floor, w.floorTime = w.old.last, w.old.time
 	w.gone, w.old, w.young = w.old.marks, w.young, empty
 }
 
-// truncate forgets the commits behind rev, which were never written.
-func (w *window) truncate(rev driver.Revision) {
-	n := int(rev - w.floor)
-	w.old.cut(min(n, len(w.old.commits)), w.floor)
-	w.young.cut(max(n-len(w.old.commits), 0), w.floor+driver.Revision(len(w.old.commits)))
-}
-
-// cut leaves the first n commits, which stand behind floor.
-func (g *generation) cut(n int, floor driver.Revision) {
-	if n == len(g.commits) {
-		return
-	}
-	kept := g.commits[:n]
-	clear(g.commits[n:])
-	clear(g.marks)
-	g.commits, g.keys = g.commits[:0], 0
-	for i, c := range kept {
-		g.add(c, floor+driver.Revision(i)+1)
-	}
-}
-
 // time is that of the last commit.
-func (w *window) time() int64 {
-	for _, g := range []*generation{&w.young, &w.old} {
-		if n := len(g.commits); n > 0 {
-			return g.commits[n-1].time
-		}
-	}
-	return w.floorTime
-}
+func (w *window) time() int64 { return w.young.time }
 
 // recent returns the last place of a key behind the floor.
 func (w *window) recent(key string) (mark, bool) {
