@@ -22,7 +22,7 @@ const (
 	benchStreams = 10_000
 )
 
-// BenchmarkWrite compares writes with the same bytes in a bare file, in short
+// BenchmarkWrite compares writes with the same bytes in a prepared bare file, in short
 // rounds of one then the other, and prints the median rates and their ratio. A
 // commit has two keys; in the last two rows it has one, its stream, and they are
 // what eventlog makes of 64 and of 1024 appenders: sixteen lanes, each with one
@@ -53,7 +53,7 @@ const benchRound = 200 * time.Millisecond
 func (c writeCase) run(b *testing.B) {
 	dir := benchDir(b)
 	w := newWriters(b, filepath.Join(dir, "log"), c)
-	bare, err := barefile.Open(filepath.Join(dir, "bare"))
+	bare, err := barefile.Open(filepath.Join(dir, "bare"), true)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package pebblelog
 
 import (
+	"bytes"
+	"runtime"
+	"sync/atomic"
+
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -12,12 +16,27 @@ const engineFormat = pebble.FormatValueSeparation
 
 // comparer orders keys bytewise and tells the engine which part of a key goes
 // into its bloom filters. Its name is stored in every file.
-var comparer = func() *pebble.Comparer {
+func comparer(n *nudge) *pebble.Comparer {
 	c := *pebble.DefaultComparer
 	c.Name = "rollforward.pebblelog.1"
 	c.Split = split
+	c.Compare = n.compare
 	return &c
-}()
+}
+
+// A nudge lets a sync begin at once. The engine wakes the goroutine that writes
+// and syncs its log, and then fills its memtable, all in one go; the sync may so
+// wait for as long as half of its own time until that one gets a processor. Here
+// the first comparison of keys after the wake-up gives way: 1.08 times the appends
+// of 64 appenders on two processors, 1.04 of 1024.
+type nudge struct{ due atomic.Bool }
+
+func (n *nudge) compare(a, b []byte) int {
+	if n.due.Load() && n.due.CompareAndSwap(true, false) {
+		runtime.Gosched()
+	}
+	return bytes.Compare(a, b)
+}
 
 const (
 	blockSize     = 8 << 10 // a point read decompresses one
@@ -28,11 +47,11 @@ const (
 	maxOpenFiles  = 1000
 )
 
-func (o *Options) engine(fs vfs.FS, logger pebble.Logger) *pebble.Options {
+func (o *Options) engine(fs vfs.FS, logger pebble.Logger, n *nudge) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          fs,
 		Logger:                      logger,
-		Comparer:                    comparer,
+		Comparer:                    comparer(n),
 		CacheSize:                   o.CacheSize + 2*int64(o.MemTableSize), // memtables are reserved out of it
 		MemTableSize:                uint64(o.MemTableSize),
 		MemTableStopWritesThreshold: maxMemTables,

@@ -153,11 +153,16 @@ func (g *group) sync(l *Log) (err error) {
 	if l.opts.noSync {
 		how = pebble.NoSync
 	}
+	l.nudge.due.Store(b.Count() >= manyRows)
 	if err := l.db.Apply(b, how); err != nil {
 		panic(err)
 	}
 	return l.failure.get()
 }
+
+// manyRows take longer to put into the memtable than another goroutine takes to
+// get the processor.
+const manyRows = 16
 
 // cells reports whether the group writes a cell.
 func (g *group) cells() bool { return len(g.versions) > 0 }

@@ -22,6 +22,7 @@ type Log struct {
 	guard   *guard
 	lock    io.Closer
 	db      *pebble.DB
+	nudge   nudge
 
 	heads    heads
 	commits  committer

@@ -149,7 +149,7 @@ func (l *Log) openEngine(lock *pebble.Lock) error {
 // startEngine runs in a goroutine, for Fatalf ends it.
 func (l *Log) startEngine(lock *pebble.Lock) (err error) {
 	logger := &engineLogger{log: l.log, failure: l.failure, space: &l.space, tables: &l.guard.tables, flushed: l.flushed}
-	opts := l.opts.engine(l.guard, logger)
+	opts := l.opts.engine(l.guard, logger, &l.nudge)
 	opts.EventListener = logger.events()
 	opts.Lock = lock
 	opts.ErrorIfNotExists = l.opts.ReadOnly

@@ -16,7 +16,7 @@ import (
 func TestAppend(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bare")
-	b, err := Open(path)
+	b, err := Open(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestAppend(t *testing.T) {
 func TestAppendAfterFailure(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bare")
-	b, err := Open(path)
+	b, err := Open(path, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestAppendAfterFailure(t *testing.T) {
 			t.Errorf("%v, expected os.ErrClosed", err)
 		}
 	}
-	if _, err := Open(path); !errors.Is(err, fs.ErrExist) {
+	if _, err := Open(path, true); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("open of what exists: %v, expected fs.ErrExist", err)
 	}
 }

@@ -7,16 +7,19 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/barefile"
 )
 
 // warmUp is how long each side works before it counts.
 const warmUp = 500 * time.Millisecond
 
-// measure lets the log and the bare file take turns, and, when one stream is hot,
-// the same work spread over all streams.
+// measure lets the log and the bare files take turns, and, when one stream is hot,
+// the same work spread over all streams. Each round begins with another side: what
+// the log leaves to be done in the background falls upon whoever comes next.
 func (r *runner) measure(ctx context.Context) error {
-	ours, limit := &side{name: "ours", work: r.appendOwn}, &side{name: "limit", work: r.appendBare}
-	sides := []*side{ours, limit}
+	ours, limit := &side{name: "ours", work: r.appendOwn}, &side{name: "limit", work: r.appendBare(r.bare)}
+	prepared := &side{name: "prepared", work: r.appendBare(r.prepared)}
+	sides := []*side{ours, limit, prepared}
 	spread := &side{name: "spread", work: func(ctx context.Context, w *worker) error {
 		return r.modify(ctx, w, streamName(w.rng.IntN(r.Streams)))
 	}}
@@ -33,27 +36,29 @@ func (r *runner) measure(ctx context.Context) error {
 	}
 	atomic.StoreInt64(&r.result.Reruns, 0)
 	for round := range r.Rounds {
-		for _, s := range sides {
+		for i := range sides {
+			s := sides[(round+i)%len(sides)]
 			if err := s.turn(ctx, r.Appenders, r.Duration/time.Duration(r.Rounds), uint64(round+1)); err != nil {
 				return err
 			}
 		}
 		r.Progress("measure", int64(round+1), int64(r.Rounds), "rounds")
 	}
-	r.report(ours, limit, spread)
+	r.report(ours, limit, prepared, spread)
 	return nil
 }
 
-func (r *runner) report(ours, limit, spread *side) {
+func (r *runner) report(ours, limit, prepared, spread *side) {
 	out, batch := r.result, float64(r.Batch)
 	out.AppendsPerS, out.LimitAppendsPerS = median(ours.rates), median(limit.rates)
 	out.EventsPerS, out.LimitEventsPerS = out.AppendsPerS*batch, out.LimitAppendsPerS*batch
 	out.Ratio = medianRatio(ours.rates, limit.rates)
+	out.PreparedAppendsPerS, out.PreparedRatio = median(prepared.rates), medianRatio(ours.rates, prepared.rates)
 	out.P50, out.P99, out.P999 = ours.hist.quantile(0.5), ours.hist.quantile(0.99), ours.hist.quantile(0.999)
 	out.LimitP50, out.LimitP99, out.LimitP999 = limit.hist.quantile(0.5), limit.hist.quantile(0.99), limit.hist.quantile(0.999)
 	out.CPU, out.LimitCPU = ours.cpuPer(), limit.cpuPer()
 	for i := range ours.rates {
-		round := Round{Ours: ours.rates[i], Limit: limit.rates[i]}
+		round := Round{Ours: ours.rates[i], Limit: limit.rates[i], Prepared: prepared.rates[i]}
 		if r.Hot {
 			round.Other = spread.rates[i]
 		}
@@ -84,16 +89,18 @@ func (r *runner) appendTo(ctx context.Context, w *worker, stream, events int) er
 	return nil
 }
 
-// appendBare writes the same payload bytes into the bare file.
-func (r *runner) appendBare(_ context.Context, w *worker) error {
-	if r.Batch == 1 {
-		return r.bare.Append(r.payloads[w.rng.IntN(len(r.payloads))])
+// appendBare writes the same payload bytes into a bare file.
+func (r *runner) appendBare(f *barefile.File) func(context.Context, *worker) error {
+	return func(_ context.Context, w *worker) error {
+		if r.Batch == 1 {
+			return f.Append(r.payloads[w.rng.IntN(len(r.payloads))])
+		}
+		b := make([]byte, 0, r.Batch*r.Size)
+		for range r.Batch {
+			b = append(b, r.payloads[w.rng.IntN(len(r.payloads))]...)
+		}
+		return f.Append(b)
 	}
-	b := make([]byte, 0, r.Batch*r.Size)
-	for range r.Batch {
-		b = append(b, r.payloads[w.rng.IntN(len(r.payloads))]...)
-	}
-	return r.bare.Append(b)
 }
 
 // tally is the state that a read-modify-write reads.

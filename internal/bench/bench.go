@@ -62,7 +62,12 @@ type Result struct {
 	LimitP999        float64 `json:"limit_p999_us"`
 	LimitCPU         float64 `json:"limit_cpu_us"`
 	Ratio            float64 `json:"ratio"`
-	Rounds           []Round `json:"rounds"`
+
+	// The same file filled with zeros ahead of small writes.
+	PreparedAppendsPerS float64 `json:"prepared_appends_per_s"`
+	PreparedRatio       float64 `json:"prepared_ratio"`
+
+	Rounds []Round `json:"rounds"`
 
 	// Spread is the read-modify-write on all streams, beside a hot one.
 	SpreadAppendsPerS float64 `json:"spread_appends_per_s,omitempty"`
@@ -91,9 +96,10 @@ type Result struct {
 
 // A Round is what each side did in its turn, in appends/s.
 type Round struct {
-	Ours  float64 `json:"ours"`
-	Limit float64 `json:"limit"`
-	Other float64 `json:"spread,omitempty"` // beside a hot stream
+	Ours     float64 `json:"ours"`
+	Limit    float64 `json:"limit"`
+	Prepared float64 `json:"prepared"`
+	Other    float64 `json:"spread,omitempty"` // beside a hot stream
 }
 
 // Check says what of c makes no sense.
@@ -135,6 +141,7 @@ type runner struct {
 	log      *eventlog.Log
 	store    *pebblelog.Log
 	bare     *barefile.File
+	prepared *barefile.File
 	payloads [][]byte
 	heads    []uint64 // version of each stream
 	filled   atomic.Int64
@@ -150,7 +157,7 @@ func run(ctx context.Context, c Config, dir string) (_ *Result, err error) {
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.bare.Close(), r.log.Close()) }()
+	defer func() { err = errors.Join(err, r.bare.Close(), r.prepared.Close(), r.log.Close()) }()
 	steps := []func(context.Context) error{r.measure}
 	if c.Fill > 0 || c.Load {
 		steps = append([]func(context.Context) error{r.fill}, steps...)
@@ -185,16 +192,26 @@ func fileSystem(dir string) (string, error) {
 }
 
 func (r *runner) open(ctx context.Context) (err error) {
-	if r.bare, err = barefile.Open(filepath.Join(r.dir, "bare")); err != nil {
+	if r.bare, err = barefile.Open(filepath.Join(r.dir, "bare"), false); err != nil {
 		return err
 	}
-	if r.store, err = pebblelog.Open(filepath.Join(r.dir, "log"), &pebblelog.Options{CacheSize: cacheSize}); err != nil {
+	if r.prepared, err = barefile.Open(filepath.Join(r.dir, "prepared"), true); err != nil {
 		return errors.Join(err, r.bare.Close())
+	}
+	if err := r.openLog(ctx); err != nil {
+		return errors.Join(err, r.bare.Close(), r.prepared.Close())
+	}
+	r.result.Shards = r.log.Shards()
+	return nil
+}
+
+func (r *runner) openLog(ctx context.Context) (err error) {
+	if r.store, err = pebblelog.Open(filepath.Join(r.dir, "log"), &pebblelog.Options{CacheSize: cacheSize}); err != nil {
+		return err
 	}
 	o := &eventlog.Options{Shards: r.Shards, Hooks: eventlog.Hooks{Conflict: r.countRerun}}
 	if r.log, err = eventlog.Open(ctx, r.store, o); err != nil {
-		return errors.Join(err, r.bare.Close(), r.store.Close())
+		return errors.Join(err, r.store.Close())
 	}
-	r.result.Shards = r.log.Shards()
 	return nil
 }

@@ -34,7 +34,7 @@ func runSmall(t *testing.T, c Config) *Result {
 	if left, err := os.ReadDir(c.Dir); err != nil || len(left) > 0 {
 		t.Errorf("the scratch directory stayed: %v %v", left, err)
 	}
-	for name, v := range map[string]float64{"appends/s": r.AppendsPerS, "limit": r.LimitAppendsPerS, "ratio": r.Ratio,
+	for name, v := range map[string]float64{"appends/s": r.AppendsPerS, "limit": r.LimitAppendsPerS, "ratio": r.Ratio, "prepared": r.PreparedAppendsPerS, "prepared ratio": r.PreparedRatio,
 		"p50": r.P50, "limit p50": r.LimitP50, "replay": r.ReplayEventsPerS, "replay ratio": r.ReplayRatio} {
 		if v <= 0 {
 			t.Errorf("%s is %v", name, v)

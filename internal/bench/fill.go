@@ -52,7 +52,7 @@ func (r *runner) fill(ctx context.Context) error {
 // many appends a second the bare file took just before and after.
 func (r *runner) fillPart(ctx context.Context, n int, bare bool) (rate, limit float64, err error) {
 	workers := min(fillAppenders, r.Streams)
-	beside := &side{name: "limit", work: r.appendBare}
+	beside := &side{name: "limit", work: r.appendBare(r.bare)}
 	turn := func() error {
 		if !bare {
 			return nil

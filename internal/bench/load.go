@@ -120,11 +120,17 @@ func (r *runner) engine(ctx context.Context) (*engine, error) {
 			if err != nil {
 				return nil, errors.Join(err, db.Close())
 			}
-			key := binary.BigEndian.AppendUint32([]byte{'c'}, uint32(rec.Shard))
-			e.keys[n] = append(e.keys[n], binary.BigEndian.AppendUint64(key, uint64(rec.Revision)))
+			e.keys[n] = append(e.keys[n], commitKey(rec.Shard, uint64(rec.Revision)))
 		}
 	}
 	return e, nil
+}
+
+// commitKey is the key of a commit's row; see docs/format.md.
+func commitKey(shard int, rev uint64) []byte {
+	key := binary.BigEndian.AppendUint64([]byte{'r'}, rev>>12)
+	key = binary.BigEndian.AppendUint32(key, uint32(shard))
+	return binary.BigEndian.AppendUint16(key, uint16(rev&0xfff))
 }
 
 func (e *engine) get(n int) error {
