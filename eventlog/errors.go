@@ -23,7 +23,8 @@ var (
 	ErrUnknownType = errors.New("unknown event type")
 	// ErrTooLarge: a limit is exceeded; the error says which and by how much.
 	ErrTooLarge = driver.ErrTooLarge
-	// ErrName: a stream, tag, type or id is not a valid name.
+	// ErrName: a stream, tag, type or id is not a valid name, or a text of Meta or
+	// a codec's name is not UTF-8.
 	ErrName = errors.New("invalid name")
 	// ErrClock: a time stamp would lie further ahead of the clock than
 	// Options.MaxSkew.

@@ -63,6 +63,9 @@ func newCodecs(byType map[string]Codec) (*codecs, error) {
 		if codec.Name == "" {
 			return nil, fmt.Errorf("codec for type %q has no name", typ)
 		}
+		if err := checkText("codec", codec.Name); err != nil {
+			return nil, err
+		}
 		c.byName[codec.Name] = codec
 	}
 	return c, nil

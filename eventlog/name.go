@@ -75,6 +75,14 @@ func checkName(what, name string) error {
 	return nil
 }
 
+// checkText refuses what could not be exported: records are JSON there.
+func checkText(what, text string) error {
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("%w: %s %.60q is not UTF-8", ErrName, what, text)
+	}
+	return nil
+}
+
 func plainASCII(s string) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] < ' ' || s[i] >= 0x7f {

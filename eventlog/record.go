@@ -41,6 +41,24 @@ func (m *Meta) isZero() bool {
 	return m.Correlation.IsZero() && m.Causation.IsZero() && m.Actor == "" && m.Traceparent == "" && len(m.Extra) == 0
 }
 
+func (m *Meta) check() error {
+	if err := checkText("actor", m.Actor); err != nil {
+		return err
+	}
+	if err := checkText("traceparent", m.Traceparent); err != nil {
+		return err
+	}
+	for k, v := range m.Extra {
+		if err := checkText("metadata key", k); err != nil {
+			return err
+		}
+		if err := checkText("metadata "+k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Commit returns the id of the transaction that wrote r.
 func (r *Record) Commit() ID {
 	id, _ := r.ID.commit()

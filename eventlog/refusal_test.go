@@ -58,6 +58,11 @@ func TestRefusalsLeaveNothing(t *testing.T) {
 		"a reserved tag":           {appends("s/1", nil, entry{"x"}, eventlog.Tagged(entry{"x"}, "$t")), eventlog.ErrName},
 		"an empty stream":          {appends("", nil, entry{"x"}), eventlog.ErrName},
 		"an empty type":            {appends("s/1", nil, entry{"x"}, eventlog.Raw{}), eventlog.ErrName},
+		"an actor that is no text": {appends("s/1", &eventlog.AppendOptions{Meta: eventlog.Meta{Actor: "\xff"}}, entry{"x"}), eventlog.ErrName},
+		"metadata that is no text": {appends("s/1", &eventlog.AppendOptions{Meta: eventlog.Meta{Extra: map[string]string{"k": "\xff"}}}, entry{"x"}), eventlog.ErrName},
+		"a key that is no text":    {appends("s/1", &eventlog.AppendOptions{Meta: eventlog.Meta{Extra: map[string]string{"\xff": ""}}}, entry{"x"}), eventlog.ErrName},
+		"a trace that is no text":  {appends("s/1", &eventlog.AppendOptions{Meta: eventlog.Meta{Traceparent: "\xff"}}, entry{"x"}), eventlog.ErrName},
+		"a codec that is no text":  {appends("s/1", nil, entry{"x"}, eventlog.Raw{Type: "t", Codec: "\xff"}), eventlog.ErrName},
 		"an empty id":              {updates(func(tx *eventlog.Tx) error { _, err := tx.Once("s/1", ""); return err }), eventlog.ErrName},
 		"a large event":            {appends("s/1", nil, entry{"x"}, entry{strings.Repeat("x", eventlog.MaxEvent)}), eventlog.ErrTooLarge},
 		"an unknown type": {updates(func(tx *eventlog.Tx) error {

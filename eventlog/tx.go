@@ -163,6 +163,9 @@ func (e *event) check(system bool) error {
 	if err := check("event type", e.typ); err != nil {
 		return err
 	}
+	if err := checkText("codec", e.codec); err != nil {
+		return err
+	}
 	if len(e.data) > MaxEvent {
 		return fmt.Errorf("%w: event %s of %d bytes, at most %d", ErrTooLarge, e.typ, len(e.data), MaxEvent)
 	}
@@ -314,6 +317,9 @@ func (tx *Tx) member(write bool) (*member, error) {
 	m := &tx.room.member
 	m.parts, m.reads, m.write = m.room.parts[:0], tx.reads, write && tx.writes()
 	if m.write {
+		if err := tx.meta.check(); err != nil {
+			return nil, err
+		}
 		tx.addCommits(m)
 	}
 	for _, u := range tx.cells {

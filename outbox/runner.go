@@ -11,6 +11,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/doorbell"
 )
 
 // A Runner rolls the steps of a log forward. Any number of them, in any number
@@ -50,7 +51,7 @@ type Runner struct {
 }
 
 // DefaultTopic is the topic of notifications when none is named.
-const DefaultTopic = "eventlog.commits"
+const DefaultTopic = doorbell.Topic
 
 // Run rolls steps forward until ctx ends; then it finishes the batches in hand
 // and returns nil. It returns an error at once when the Runner is not valid, and

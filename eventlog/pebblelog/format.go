@@ -67,6 +67,15 @@ var ours = map[string]bool{"LOCK": true, ownerFile: true, formatFile + tmpSuffix
 
 // claim makes an empty directory an event log.
 func claim(fsys vfs.FS, dir string) error {
+	if err := checkEmpty(fsys, dir); err != nil {
+		return err
+	}
+	return writeFormat(fsys, dir)
+}
+
+// checkEmpty refuses a directory, which is not marked as a log, when it holds
+// something else.
+func checkEmpty(fsys vfs.FS, dir string) error {
 	names, err := fsys.List(dir)
 	if err != nil {
 		return err
@@ -76,7 +85,7 @@ func claim(fsys vfs.FS, dir string) error {
 			return fmt.Errorf("%s: %w: it holds %q and no %s", dir, ErrForeign, name, formatFile)
 		}
 	}
-	return writeFormat(fsys, dir)
+	return nil
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

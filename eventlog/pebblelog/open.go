@@ -53,9 +53,9 @@ func resolve(o *Options, dir string) (string, error) {
 	switch {
 	case err == nil && !info.IsDir():
 		return "", fmt.Errorf("%s: it is a file, not a directory", dir)
-	case err == nil && o.MustExist:
-		if _, err := o.FS.Stat(o.FS.PathJoin(dir, formatFile)); isNotExist(err) {
-			return "", fmt.Errorf("%s: no event log in this directory: %w", dir, fs.ErrNotExist)
+	case err == nil:
+		if err := checkMarked(o, dir); err != nil {
+			return "", err
 		}
 	case isNotExist(err) && o.MustExist:
 		return "", fmt.Errorf("%s: no such directory: %w", dir, fs.ErrNotExist)
@@ -74,6 +74,19 @@ func resolve(o *Options, dir string) (string, error) {
 		return "", fmt.Errorf("%s: %w", dir, err)
 	}
 	return filepath.EvalSymlinks(abs)
+}
+
+// checkMarked refuses a directory that is no log and must not become one, before
+// anything in it is touched, if only to lock it.
+func checkMarked(o *Options, dir string) error {
+	_, err := o.FS.Stat(o.FS.PathJoin(dir, formatFile))
+	switch {
+	case !isNotExist(err):
+		return nil // whether it can be read is found out once the directory is held
+	case o.MustExist:
+		return fmt.Errorf("%s: no event log in this directory: %w", dir, fs.ErrNotExist)
+	}
+	return checkEmpty(o.FS, dir)
 }
 
 // makeDir makes dir and its missing parents, and syncs the directories that
