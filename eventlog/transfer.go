@@ -14,20 +14,8 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// An export is lines of JSON:
-//
-//   - a header, kind "log": format, number of shards, index options, and until,
-//     the time of the last commit;
-//   - the rows of all tables, kind "row", sorted by table and key, as they were at
-//     until;
-//   - the commits up to until in the order of (time, shard, revision): its events
-//     as Record.MarshalJSON writes them, without a kind; before them a line of kind
-//     "commit" when it holds more than events (idempotency ids, names of tables
-//     whose set of keys changed) or none;
-//   - kind "end" with the number of lines before it.
-//
-// Two logs with the same content have the same export, byte for byte. Derived
-// state (snapshots, cursors, leases) is not part of it.
+// An export is lines of JSON: a header, the rows of all tables, the commits in the
+// order of (time, shard, revision), an end. docs/format.md describes them.
 const (
 	exportFormat = 1
 	kindLog      = "log"
