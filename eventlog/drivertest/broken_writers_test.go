@@ -47,12 +47,13 @@ var brokenWriters = map[string]mutant{
 				}
 			}
 		})},
-	"writes shard by shard": {promises: []string{"RefuseOneOfSeveral", "Model"},
+	"writes shard by shard": {promises: []string{"RefuseOneOfSeveral", "Whole", "Model"},
 		wrap: writes(func(ctx context.Context, log driver.Log, w driver.Write) error {
 			for _, b := range w.Batches {
 				if err := log.Write(ctx, driver.Write{Batches: []driver.Batch{b}}); err != nil {
 					return err
 				}
+				runtime.Gosched()
 			}
 			return log.Write(ctx, driver.Write{Cells: w.Cells})
 		})},

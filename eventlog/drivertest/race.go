@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ var racePromises = []promise{
 	{"RaceForPlace", "Of writers that race for one place exactly one wins; the others are refused by TailError.", testRaceForPlace},
 	{"RaceForCell", "Of writers that race for one version of a cell exactly one wins, and no commit of another is written.", testRaceForCell},
 	{"RaceOverShards", "Writes that overlap over several shards, in any order, do not block each other for ever, and each happens whole.", testRaceOverShards},
+	{"Whole", "Who has seen one part of a Write, a commit or a cell, sees all its other parts from then on.", testWhole},
 	{"GapFree", "While many write, readers see revisions without gap, each once, and nothing acknowledged is missing.", testGapFree},
 }
 
@@ -130,6 +132,55 @@ func testRaceOverShards(t *testing.T, log driver.Log) {
 			}
 		}
 	}
+}
+
+func testWhole(t *testing.T, log driver.Log) {
+	const rounds = 200
+	ctx := t.Context()
+	parts := map[string]func() (driver.Revision, error){"cell": func() (driver.Revision, error) {
+		for c, err := range log.Cells(ctx, "cell", "cell\x00", 1) {
+			return driver.Revision(c.Version), err
+		}
+		return 0, nil
+	}}
+	for shard := range 3 {
+		parts[fmt.Sprint("shard ", shard)] = func() (driver.Revision, error) { return log.Tail(ctx, shard) }
+	}
+	var done atomic.Bool
+	var looks atomic.Int64
+	together(t, 2, func(i int) error {
+		if i == 0 {
+			defer done.Store(true)
+			for rev := driver.Revision(1); rev <= rounds; rev++ {
+				for n := looks.Load(); n >= 0 && looks.Load() == n; {
+					runtime.Gosched() // until the other one is at work
+				}
+				w := request([]driver.Batch{batch(0, rev, "a"), batch(1, rev, "b"), batch(2, rev, "c")}, put("cell", "d", uint64(rev)))
+				if err := log.Write(ctx, w); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		defer looks.Store(-1)
+		for !done.Load() {
+			looks.Add(1)
+			for first, look := range parts { // in any order
+				seen, err := look()
+				if err != nil {
+					return err
+				}
+				for other, look := range parts {
+					if rev, err := look(); err != nil {
+						return err
+					} else if rev < seen {
+						return fmt.Errorf("%s shows write %d, after it %s shows write %d", first, seen, other, rev)
+					}
+				}
+			}
+		}
+		return nil
+	})
 }
 
 func testGapFree(t *testing.T, log driver.Log) {
