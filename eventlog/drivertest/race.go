@@ -135,7 +135,7 @@ func testRaceOverShards(t *testing.T, log driver.Log) {
 }
 
 func testWhole(t *testing.T, log driver.Log) {
-	const rounds = 200
+	const rounds = 100
 	ctx := t.Context()
 	parts := map[string]func() (driver.Revision, error){"cell": func() (driver.Revision, error) {
 		for c, err := range log.Cells(ctx, "cell", "cell\x00", 1) {
