@@ -13,15 +13,17 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// TestAcknowledgedIsDurable cuts the power at random moments under 64 writers:
-// every acknowledged write is there afterwards, once; nothing refused is, and
-// nothing is there by half.
+// TestAcknowledgedIsDurable cuts the power at random moments under 64 writers,
+// whose writes are merged, and under one, whose are not: every acknowledged write
+// is there afterwards, once; nothing refused is, and nothing is there by half.
 func TestAcknowledgedIsDurable(t *testing.T) {
 	t.Parallel()
 	for range rounds(1) {
-		seed := rand.Uint64()
-		if err := (cuts{writers: 64, pad: 1000, count: 20, apart: 200}).run(&Options{MemTableSize: 1 << 20}, seed); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+		for _, c := range []cuts{{writers: 64, pad: 1000, count: 20, apart: 200}, {writers: 1, pad: 1000, count: 10, apart: 20}} {
+			seed := rand.Uint64()
+			if err := c.run(&Options{MemTableSize: 1 << 20}, seed); err != nil {
+				t.Fatalf("%d writers, seed %d: %v", c.writers, seed, err)
+			}
 		}
 	}
 }
