@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"slices"
 	"unsafe"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -74,6 +75,9 @@ func (m *Model[S]) load(tx *Tx, stream string) (*S, error) {
 		return nil, err
 	}
 	tx.learn(sight, stream, f.version)
+	if !tx.view && canCopy[S]() {
+		tx.states = append(tx.states, f)
+	}
 	if tx.view || len(tx.events) == 0 {
 		return &f.state, nil
 	}
@@ -286,6 +290,25 @@ func (f *folding[S]) keep(s *sight) {
 	defer f.log.mu.Unlock()
 	if !c.early || c.epoch == s.lane.epoch {
 		f.log.states.put(f.cacheKey(), c)
+	}
+}
+
+// follow folds what the transaction has just written into the cached state, so
+// that whoever loads it next need not read it. Of a hot stream others have seen it
+// early and have done so already.
+func (f *folding[S]) follow(p *part) {
+	i := slices.IndexFunc(p.commit.spans, func(s streamSpan) bool { return s.name == f.stream })
+	if i < 0 {
+		return
+	}
+	next := &folding[S]{Model: f.Model, log: f.log, stream: f.stream}
+	next.start(&sight{lane: p.lane, tail: p.rev})
+	if next.version+1 != p.commit.spans[i].first {
+		return
+	}
+	if err := next.commit(&placed{p.commit, p.lane.shard, p.rev}); err == nil { // if not, whoever loads it finds out
+		next.snapshot(p.lane.shard)
+		next.keep(&sight{lane: p.lane})
 	}
 }
 

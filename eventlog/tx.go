@@ -33,8 +33,9 @@ type Tx struct {
 	guests []*lane        // of the tables that were used
 	events []event
 	onces  []once
-	sizes  []shardSize // of what is written, by shard
-	index  int         // number of the next event; savepoints do not turn it back
+	states []interface{ follow(*part) } // that were loaded
+	sizes  []shardSize                  // of what is written, by shard
+	index  int                          // number of the next event; savepoints do not turn it back
 
 	turn *turn
 

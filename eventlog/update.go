@@ -185,6 +185,7 @@ func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) 
 		}
 		switch err := l.submit(ctx, tx, m); {
 		case err == nil && result.ok():
+			tx.follow(m)
 			return m.position(), nil
 		case err == nil:
 			return Position{}, result.answer()
@@ -196,6 +197,17 @@ func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) 
 		l.again(ctx, attempt)
 	}
 	return Position{}, fmt.Errorf("%w after %d attempts", ErrConflict, l.opts.Attempts)
+}
+
+// follow brings the states that tx loaded up to what it wrote.
+func (tx *Tx) follow(m *member) {
+	for _, s := range tx.states {
+		for _, p := range m.parts {
+			if p.commit != nil {
+				s.follow(p)
+			}
+		}
+	}
 }
 
 // again makes way for others before the next attempt, the longer the more often
