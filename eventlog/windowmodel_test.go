@@ -19,8 +19,11 @@ func TestWindowAgainstHistory(t *testing.T) {
 	w := &windowed{t: t, window: newWindow(0, 0), rng: rand.New(rand.NewPCG(seed, 0)), places: make(map[string][]mark), asked: make(map[string]mark)}
 	for w.window.floor < 10*windowCommits && !t.Failed() {
 		switch n := w.rng.IntN(20); {
-		case n == 0:
-			w.place(windowCommits)
+		case n == 0: // the store stands still for long
+			for range 2 {
+				w.place(windowCommits)
+				w.land(1)
+			}
 		case n < 10:
 			w.place(1 + w.rng.IntN(200))
 		case n < 16:
@@ -71,7 +74,7 @@ func (w *windowed) name() string {
 	}
 }
 
-// version is that of a stream at a revision.
+// last is where a key stands at a revision.
 func (w *windowed) last(name string, asOf driver.Revision) mark {
 	list := w.places[name]
 	for len(list) > 0 && list[len(list)-1].rev > asOf {
@@ -96,8 +99,8 @@ func (w *windowed) place(n int) {
 			}
 			pos := uint64(rev)
 			if isStream(name) {
-				w.ask(name)
-				w.answer(name)
+				asOf := driver.Revision(w.tail)
+				w.window.learn(name, w.last(name, asOf).pos, asOf)
 				head, known := w.window.head(name)
 				if !known {
 					w.t.Fatalf("the window forgets what it learned of %q at once", name)
