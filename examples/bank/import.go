@@ -49,7 +49,7 @@ recorded already is passed over; if its content is another, the exit status is
 // openInput opens a file before the log is made for it. size 0: not known.
 func openInput(cmd *cobra.Command, name string) (io.ReadCloser, int64, error) {
 	if name == "-" {
-		return io.NopCloser(cmd.InOrStdin()), 0, nil
+		return io.NopCloser(cli.Input(cmd)), 0, nil
 	}
 	f, err := os.Open(name)
 	if err != nil {

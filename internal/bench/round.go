@@ -35,6 +35,10 @@ func (s *side) turn(ctx context.Context, n int, d time.Duration, seed uint64) er
 	var wg sync.WaitGroup
 	cpu := cpuTime()
 	labels := pprof.WithLabels(ctx, pprof.Labels("side", s.name))
+	defer context.AfterFunc(ctx, func() {
+		err := context.Cause(ctx)
+		failed.CompareAndSwap(nil, &err)
+	})()
 	begin := time.Now()
 	for i := range workers {
 		w := &workers[i]

@@ -139,7 +139,7 @@ func payload(cmd *cobra.Command, args []string) ([]byte, error) {
 		}
 		return []byte(args[0]), nil
 	}
-	data, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), eventlog.MaxEvent+2))
+	data, err := io.ReadAll(io.LimitReader(cli.Input(cmd), eventlog.MaxEvent+2))
 	if err != nil {
 		return nil, fmt.Errorf("standard input: %w", err)
 	}

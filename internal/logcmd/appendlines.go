@@ -3,8 +3,8 @@ package logcmd
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -72,45 +72,109 @@ const (
 func (a *appending) appendLines(cmd *cobra.Command, l *eventlog.Log, args []string) error {
 	progress := cli.StartProgress(cmd.ErrOrStderr(), "append", "events")
 	defer progress.Stop()
-	in := bufio.NewScanner(cmd.InOrStdin())
-	in.Buffer(make([]byte, 64<<10), maxLine)
+	ctx := cmd.Context()
+	lines := scan(ctx, cmd.InOrStdin())
+	idle := time.NewTimer(0)
+	defer idle.Stop()
 	var done report
 	var batch []line
 	size := 0
+	var failed error // of a flush
 	flush := func() error {
-		if len(batch) == 0 {
-			return nil
+		if len(batch) == 0 || failed != nil {
+			return failed
 		}
-		err := a.appendBatch(cmd, l, batch, &done)
+		failed = a.appendBatch(context.WithoutCancel(ctx), l, batch, &done)
 		progress.Set(int64(done.Events+done.Repeated), 0)
 		batch, size = batch[:0], 0
-		return err
+		return failed
 	}
-	for in.Scan() {
+	take := func(text []byte) error {
 		done.Lines++
-		if len(bytes.TrimSpace(in.Bytes())) == 0 {
-			continue
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil
 		}
-		next, err := a.parseLine(in.Bytes(), done.Lines, args)
+		next, err := a.parseLine(text, done.Lines, args)
 		if err != nil {
-			return errors.Join(flush(), err)
+			return err
 		}
-		if n := len(batch); n == a.batch || size+len(in.Bytes()) > batchBytes ||
+		if n := len(batch); n == a.batch || size+len(text) > batchBytes ||
 			n > 0 && !reflect.DeepEqual(batch[0].Meta, next.Meta) {
 			if err := flush(); err != nil {
 				return err
 			}
 		}
-		batch, size = append(batch, next), size+len(in.Bytes())
+		batch, size = append(batch, next), size+len(text)
+		return nil
 	}
-	if err := in.Err(); err != nil {
-		return errors.Join(flush(), fmt.Errorf("line %d: %w", done.Lines+1, err))
+	for {
+		var err error
+		select {
+		case in, more := <-lines:
+			switch {
+			case !more:
+				if err := flush(); err != nil {
+					return err
+				}
+				progress.Stop()
+				return done.write(cmd.OutOrStdout(), a.format)
+			case in.err != nil:
+				err = fmt.Errorf("line %d: %w", done.Lines+1, in.err)
+			default:
+				err = take(in.text)
+				idle.Reset(linger)
+			}
+		case <-idle.C: // nothing came for a while
+			_ = flush()
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			_ = flush() // what came before it is appended
+		}
+		switch {
+		case failed != nil:
+			return failed
+		case err != nil:
+			return fmt.Errorf("%w (%d events before it were appended)", err, done.Events)
+		}
 	}
-	if err := flush(); err != nil {
-		return err
-	}
-	progress.Stop()
-	return done.write(cmd.OutOrStdout(), a.format)
+}
+
+// linger is how long a batch waits for more lines.
+const linger = 50 * time.Millisecond
+
+// input is a line, or why there is none.
+type input struct {
+	text []byte
+	err  error
+}
+
+// scan reads lines until the input or ctx ends.
+func scan(ctx context.Context, r io.Reader) <-chan input {
+	out := make(chan input, 256)
+	go func() {
+		defer close(out)
+		send := func(in input) bool {
+			select {
+			case out <- in:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		lines := bufio.NewScanner(r)
+		lines.Buffer(make([]byte, 64<<10), maxLine)
+		for lines.Scan() {
+			if !send(input{text: bytes.Clone(lines.Bytes())}) {
+				return
+			}
+		}
+		if err := lines.Err(); err != nil {
+			send(input{err: err})
+		}
+	}()
+	return out
 }
 
 // parseLine reads a line: an event, or only its payload when args name stream
@@ -160,9 +224,9 @@ func (a *appending) defaults(m *lineMeta) {
 }
 
 // appendBatch appends lines in one transaction.
-func (a *appending) appendBatch(cmd *cobra.Command, l *eventlog.Log, batch []line, done *report) error {
+func (a *appending) appendBatch(ctx context.Context, l *eventlog.Log, batch []line, done *report) error {
 	var events, repeated int
-	p, err := l.Update(cmd.Context(), func(tx *eventlog.Tx) error {
+	p, err := l.Update(ctx, func(tx *eventlog.Tx) error {
 		events, repeated = 0, 0
 		*tx.Meta() = eventlog.Meta(batch[0].Meta)
 		for i := range batch {

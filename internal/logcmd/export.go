@@ -103,7 +103,7 @@ changed; not possible while the log has system streams of shards ($steps/3).`,
 			if shards < 0 {
 				return cli.Usage("--shards %d", shards)
 			}
-			in, size := cmd.InOrStdin(), int64(0)
+			in, size := cli.Input(cmd), int64(0)
 			name := "standard input"
 			if len(args) == 1 && args[0] != "-" {
 				f, err := os.Open(args[0])
