@@ -1,5 +1,7 @@
 package eventlog
 
+import "strings"
+
 // cache is a bounded map in two generations: what was not used since the last
 // turn is dropped at the next. It has no lock of its own.
 type cache[V any] struct {
@@ -17,7 +19,7 @@ func (c *cache[V]) get(key string) (V, bool) {
 	}
 	v, ok := c.old[key]
 	if ok {
-		c.put(key, v)
+		c.put(strings.Clone(key), v) // not a piece of the caller's memory
 	}
 	return v, ok
 }

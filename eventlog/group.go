@@ -17,6 +17,7 @@ type member struct {
 	cells  []cellUse
 	write  bool // it does more than check
 	dated  bool // it has its time: a restored commit
+	alone  bool // it goes without writers: they failed, which is not its business
 	size   int  // bytes that it adds to a write
 	time   int64
 	ticket uint64
@@ -125,7 +126,7 @@ func (l *Log) lookUp(ctx context.Context, m *member) error {
 			continue
 		}
 		for _, s := range p.commit.spans {
-			if _, known := p.lane.window.head(s.name); !known {
+			if _, known := p.lane.window.head(s.name); !known && !slices.Contains(heads, head{p.lane, s.name}) {
 				heads = append(heads, head{p.lane, s.name})
 			}
 		}
@@ -257,7 +258,7 @@ func collect(queues []*queue) (members []*member, taken []int, wider *queue) {
 	blocked := make([]bool, len(queues))
 	for size := 0; len(members) < groupMembers && size < groupBytes; {
 		m := earliest(queues, taken, blocked)
-		if m == nil || len(members) > 0 && size+m.size > driver.MaxWrite {
+		if m == nil || len(members) > 0 && (size+m.size > driver.MaxWrite || members[0].alone && m.write) {
 			break
 		}
 		free := true

@@ -100,8 +100,18 @@ func (l *Log) settle(g *group, err error) {
 			return errAgain
 		})
 	default:
-		l.fail(g, nil, func(*member) error { return err })
+		l.fail(g, nil, func(m *member) error {
+			if m.alone = !m.write && g.writes() && !errors.Is(err, ErrUnknown); m.alone {
+				return nil
+			}
+			return err
+		})
 	}
+}
+
+// writes reports whether a member does more than check.
+func (g *group) writes() bool {
+	return slices.ContainsFunc(g.members, func(m *member) bool { return m.write })
 }
 
 // uses reports whether m's expectation of a cell, if any, is that version.

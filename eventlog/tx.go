@@ -68,7 +68,7 @@ func (tx *Tx) Log() *Log { return tx.log }
 func (tx *Tx) ID() ID { return tx.id }
 
 // Time returns the log's time when the function first asked for it: later than
-// everything that it had seen, earlier than the commit's own time.
+// everything that it had seen, not later than the commit's own time.
 func (tx *Tx) Time() time.Time { return time.Unix(0, tx.time()).UTC() }
 
 func (tx *Tx) time() int64 {

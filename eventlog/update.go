@@ -96,6 +96,7 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 	var first Position
 	looks := false // at the version: only where it is not the expected one
 	p, err := l.update(ctx, func(tx *Tx) error {
+		first = Position{} // what an earlier run saw may have been lost
 		tx.meta = opts.Meta
 		tx.meta.Extra = maps.Clone(opts.Meta.Extra)
 		if err := tx.append(stream, events); err != nil {
@@ -167,7 +168,7 @@ func (tx *Tx) expect(stream string, e Expect) error {
 
 // update runs fn until it is answered.
 func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) {
-	for attempt := range l.opts.Attempts {
+	for attempt := 0; attempt < l.opts.Attempts; attempt++ {
 		if err := ctx.Err(); err != nil {
 			return Position{}, err
 		}
@@ -190,6 +191,7 @@ func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) 
 		case err == nil:
 			return Position{}, result.answer()
 		case err == errLook:
+			attempt-- // it was none
 			continue
 		case !errors.Is(err, errAgain):
 			return Position{}, err

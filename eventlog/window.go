@@ -29,8 +29,9 @@ type generation struct {
 }
 
 type mark struct {
-	rev driver.Revision
-	pos uint64
+	rev  driver.Revision
+	pos  uint64
+	name string // a copy of the window's own: it keeps nothing else in memory
 }
 
 const (
@@ -54,10 +55,11 @@ func (w *window) add(keys []driver.Key, time int64, was []mark) []mark {
 	g.size++
 	for _, k := range keys {
 		m, ok := g.marks[k.Name]
+		name := m.name
 		if !ok {
-			k.Name = strings.Clone(k.Name) // it keeps nothing else in memory
+			name = strings.Clone(k.Name)
 		}
-		g.marks[k.Name] = mark{g.last, k.Pos}
+		g.marks[name] = mark{g.last, k.Pos, name}
 		was = append(was, m)
 	}
 	return was
@@ -73,7 +75,7 @@ func (w *window) undo(keys []driver.Key, was []mark, before int64) {
 	}
 	for i := len(keys) - 1; i >= 0; i-- {
 		if m := was[i]; m.rev > 0 {
-			g.marks[keys[i].Name] = m
+			g.marks[m.name] = m
 		} else {
 			delete(g.marks, keys[i].Name)
 		}

@@ -112,7 +112,7 @@ func (w *windowed) place(n int) {
 		w.clock += 1 + w.rng.Int64N(10)
 		w.commits = append(w.commits, windowedCommit{keys, w.window.add(keys, w.clock, nil), w.clock})
 		for _, k := range keys {
-			w.places[k.Name] = append(w.places[k.Name], mark{rev, k.Pos})
+			w.places[k.Name] = append(w.places[k.Name], mark{rev: rev, pos: k.Pos})
 		}
 	}
 }
@@ -142,7 +142,7 @@ func (w *windowed) lose(n int) {
 // much later.
 func (w *windowed) ask(name string) {
 	asOf := driver.Revision(w.tail)
-	w.asked[name] = mark{asOf, w.last(name, asOf).pos}
+	w.asked[name] = mark{rev: asOf, pos: w.last(name, asOf).pos}
 }
 
 func (w *windowed) answer(name string) {

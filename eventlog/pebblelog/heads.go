@@ -80,15 +80,39 @@ func (h *heads) load(db *pebble.DB) error {
 		t[id] = s
 		ok = it.SeekGE(next)
 	}
+	if err := it.Error(); err != nil {
+		return err
+	}
 	h.table.Store(&t)
-	return it.Error()
+	return h.checkLast(it)
+}
+
+// checkLast compares the very last commit with the tail of its shard: it may lie
+// behind a hole.
+func (h *heads) checkLast(it *pebble.Iterator) error {
+	if !it.Last() {
+		return it.Error()
+	}
+	id, rev, err := parseCommitKey(it.Key())
+	if err != nil {
+		return err
+	}
+	var tail driver.Revision
+	if s := h.find(id); s != nil {
+		tail = s.next
+	}
+	if tail < rev {
+		return &driver.CorruptError{Shard: id, Revision: tail + 1, Reason: fmt.Sprintf("missing, though revision %d is there", rev)}
+	}
+	return nil
 }
 
 // loadTail finds the last segment of a shard that has a first one, by doubling
 // and halving: there are no holes between them.
 func loadTail(it *pebble.Iterator, id int) (tail driver.Revision, err error) {
 	last := func(segment uint64) bool { // moves to the last commit of the segment
-		if !it.SeekLT(successor(appendSegment(nil, segment, id))) {
+		if err != nil || !it.SeekLT(successor(appendSegment(nil, segment, id))) {
+			err = errors.Join(err, it.Error()) // the next seek forgets it
 			return false
 		}
 		shard, rev, e := parseCommitKey(it.Key())
