@@ -95,7 +95,10 @@ func TestPositionOfARepeatedAppend(t *testing.T) {
 		add(t, l, "a{g}/0", "zero")
 		gate, n := make(chan struct{}), 0
 		f.Inject(func(c drivertest.Call) drivertest.Fault {
-			if n++; c.Method == "Write" && n == 1 {
+			if c.Method != "Write" {
+				return drivertest.Fault{}
+			}
+			if n++; n == 1 {
 				return drivertest.Fault{Kind: drivertest.Fail, Before: gate}
 			}
 			return drivertest.Fault{}
