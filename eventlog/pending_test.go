@@ -27,14 +27,20 @@ func TestConditionsOnWhatIsPending(t *testing.T) {
 	}
 }
 
-// meetPending counts the runs of an Update that looks, while a change is queued
-// behind a store that stands still.
+// meetPending counts the runs of an Update that looks before a change is queued and
+// joins behind it. Another write is in flight meanwhile, so that the two share the
+// next one, and nobody but the lanes can tell them apart.
 func meetPending(t *testing.T, look, change string) (runs int) {
 	l, f := faulty(t, nil)
 	a := newArena(l, "")
 	a.fill(t)
 	gate := make(chan struct{})
 	f.Inject(holdWrites(gate))
+	ahead := begin(func() error {
+		_, err := l.Append(t.Context(), inShard(l, (l.ShardOf(a.out)+1)%l.Shards(), "ahead"), nil, entry{"1"})
+		return err
+	})
+	synctest.Wait()
 	looked, queued := make(chan struct{}), make(chan struct{})
 	answer := begin(func() (err error) {
 		runs, err = a.meet(look, func() {
@@ -52,6 +58,7 @@ func meetPending(t *testing.T, look, change string) (runs int) {
 	close(queued)
 	synctest.Wait()
 	close(gate)
+	is(t, <-ahead, nil)
 	is(t, <-changed, nil)
 	is(t, <-answer, nil)
 	return runs
