@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -42,9 +43,15 @@ func (e *HeldError) Unwrap() []error { return []error{ErrHeld, e.Cause} }
 // nobody: whoever has the lock has written it anew.
 const ownerFile = "OWNER"
 
-// hold locks the directory and signs for it.
-func hold(fsys vfs.FS, dir string) (io.Closer, *pebble.Lock, error) {
-	lock, err := pebble.LockDirectory(dir, fsys)
+// hold locks the directory and signs for it. Where no file can be written, because
+// the disk is full or read-only, it does without the signature, and a reader on a
+// read-only file system, where nobody writes, also without the lock.
+func hold(o *Options, dir string) (io.Closer, *pebble.Lock, error) {
+	fsys, locks := o.FS, o.FS
+	if o.ReadOnly {
+		locks = unwritable{fsys}
+	}
+	lock, err := pebble.LockDirectory(dir, locks)
 	if err != nil {
 		if path := (*fs.PathError)(nil); errors.As(err, &path) {
 			return nil, nil, err // the lock file could not be opened at all
@@ -52,17 +59,29 @@ func hold(fsys vfs.FS, dir string) (io.Closer, *pebble.Lock, error) {
 		return nil, nil, readOwner(fsys, dir, err)
 	}
 	h := &holder{fs: fsys, path: fsys.PathJoin(dir, ownerFile), lock: lock}
-	if err := h.sign(); err != nil {
+	if err := h.sign(); err != nil && !isDiskFull(err) && !errors.Is(err, syscall.EROFS) {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
 	return h, lock, nil
 }
 
+// unwritable may be a read-only file system.
+type unwritable struct{ vfs.FS }
+
+func (u unwritable) Lock(name string) (io.Closer, error) {
+	lock, err := u.FS.Lock(name)
+	if errors.Is(err, syscall.EROFS) {
+		return io.NopCloser(nil), nil
+	}
+	return lock, err
+}
+
 // A holder is the lock of this process.
 type holder struct {
-	fs   vfs.FS
-	path string
-	lock *pebble.Lock
+	fs     vfs.FS
+	path   string
+	lock   *pebble.Lock
+	signed bool
 }
 
 func (h *holder) sign() error {
@@ -71,6 +90,7 @@ func (h *holder) sign() error {
 	if err != nil {
 		return err
 	}
+	h.signed = true
 	_, err = fmt.Fprintf(f, "pid %d\nhost %s\nsince %s\ncommand %s\n",
 		os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), oneLine(strings.Join(os.Args, " ")))
 	return errors.Join(err, f.Close())
@@ -80,7 +100,10 @@ func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // Close removes the signature and then gives the lock back.
 func (h *holder) Close() error {
-	err := h.fs.Remove(h.path)
+	var err error
+	if h.signed {
+		err = h.fs.Remove(h.path)
+	}
 	return errors.Join(err, h.lock.Close())
 }
 

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
 // Open opens the event log in dir and holds it until Close. Where there is none
@@ -19,6 +21,9 @@ import (
 // fs.ErrNotExist, fs.ErrPermission and the like as the file system gives them.
 func Open(dir string, o *Options) (*Log, error) {
 	l, err := open(dir, o)
+	if isDiskFull(err) {
+		err = fmt.Errorf("%w: %w", driver.ErrDiskFull, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("pebblelog: open %w", err)
 	}
@@ -33,7 +38,7 @@ func open(dir string, o *Options) (*Log, error) {
 	if dir, err = resolve(opts, dir); err != nil {
 		return nil, err
 	}
-	lock, engineLock, err := hold(opts.FS, dir)
+	lock, engineLock, err := hold(opts, dir)
 	if err != nil {
 		return nil, err
 	}

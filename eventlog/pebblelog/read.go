@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,15 +14,26 @@ import (
 // readError marks what the engine says of damaged blocks as corruption.
 func readError(err error) error {
 	if err != nil && pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
+		return fmt.Errorf("%w: %w", driver.ErrCorrupt, engineError{err})
 	}
 	return err
 }
 
+// An engineError is told in one line; what the engine adds below it is for its own
+// developers.
+type engineError struct{ error }
+
+func (e engineError) Error() string {
+	line, _, _ := strings.Cut(e.error.Error(), "\n")
+	return line
+}
+
+func (e engineError) Unwrap() error { return e.error }
+
 // commitError names the commit whose row could not be read.
 func commitError(shard int, rev driver.Revision, err error) error {
 	if err != nil && pebble.IsCorruptionError(err) {
-		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: err.Error()}
+		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: engineError{err}.Error()}
 	}
 	return fmt.Errorf("shard %d revision %d: %w", shard, rev, err)
 }
