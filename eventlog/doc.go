@@ -8,6 +8,12 @@
 // form for one stream, [Log.Read] the one way to read, and a [Model] folds the
 // events of a stream into a state.
 //
+// A stream is named category/id, as account/ada. Its name decides which shard it
+// lies in, or, where the name holds a {group} in braces, the group alone:
+// account/{ada}/savings and account/{ada}/giro lie in one shard, so a transaction
+// over both is as cheap as over one. A group that everything shares is one shard
+// that does all the work. Names that start with $ are the library's own.
+//
 //	_, err := log.Update(ctx, func(tx *eventlog.Tx) error {
 //		a, err := account.Load(tx, "account/ada")
 //		if err != nil {

@@ -80,7 +80,8 @@ type AppendOptions struct {
 	Meta Meta
 }
 
-// Append appends events to one stream: an Update that does nothing else.
+// Append appends events to one stream: an Update that does nothing else. Without
+// events it only checks what o expects.
 func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, events ...Event) (Position, error) {
 	var opts AppendOptions
 	if o != nil {
