@@ -68,3 +68,32 @@ func loseWrite(t *testing.T, d driver.Log) {
 		}
 	}
 }
+
+// TestQueuedBehindAWriteOfSeveralShards: whoever waits in one shard for a write that
+// covers several goes on when that is done, with nobody else to wake the shard.
+func TestQueuedBehindAWriteOfSeveralShards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := drivertest.NewFaulty(memlog.NewStore().Open(), nil)
+		l := over(t, f, &eventlog.Options{Shards: 2})
+		for shard := range 2 {
+			gate := make(chan struct{})
+			f.Inject(holdWrites(gate))
+			wide := begin(func() error {
+				_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
+					return join(tx.Append(inShard(l, 0, "s"), entry{"x"}), tx.Append(inShard(l, 1, "s"), entry{"x"}))
+				})
+				return err
+			})
+			synctest.Wait()
+			behind := begin(func() error {
+				_, err := l.Append(t.Context(), inShard(l, shard, "s"), nil, entry{"y"})
+				return err
+			})
+			synctest.Wait()
+			close(gate)
+			is(t, <-wide, nil)
+			is(t, <-behind, nil)
+		}
+	})
+}

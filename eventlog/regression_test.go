@@ -179,7 +179,7 @@ func TestViewSeesWholeWrites(t *testing.T) {
 	count := eventlog.Table[int]{Name: "count"}
 	writes := 1000
 	if os.Getenv("ROLLFORWARD_SOAK") != "" {
-		writes = 200_000 // the gap that it looks for is a few instructions wide
+		writes = 20_000 // the gap that it looks for is a few instructions wide
 	}
 	var stop atomic.Bool
 	var wg sync.WaitGroup

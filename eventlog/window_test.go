@@ -50,11 +50,15 @@ func TestConditionsBeyondTheWindow(t *testing.T) {
 	meeting.Wait()
 }
 
-// flood pushes everything out of the window of a shard, which holds 32,768 keys.
+// flood pushes everything out of the window of a shard, which forgets 16,384 keys
+// at a time and remembers as many again: the tags differ, for each counts once.
 func flood(t *testing.T, l *eventlog.Log, shard int) {
 	t.Helper()
 	stream, list := inShard(l, shard, "flood"), tags(eventlog.MaxTags)
-	for range 600 {
+	for n := range 600 {
+		for i := range list {
+			list[i] = fmt.Sprint("flood ", n, ".", i)
+		}
 		if _, err := l.Append(t.Context(), stream, &eventlog.AppendOptions{Tags: list}, large(1)); err != nil {
 			t.Fatal(err)
 		}

@@ -105,7 +105,9 @@ func (l *Log) Cells(ctx context.Context, from, to string, limit int) iter.Seq2[d
 	}
 }
 
-// readCells reads one page, and whether there is more behind it.
+// readCells reads one page, and whether there may be more behind it. It does not
+// step behind the last cell: a cell that was written a thousand times has as many
+// rows in the memtable, which a step passes one by one.
 func (l *Log) readCells(lower, upper []byte, size int) (page []driver.Cell, more bool, err error) {
 	if bytes.Compare(lower, upper) >= 0 {
 		return nil, false, nil
@@ -117,15 +119,14 @@ func (l *Log) readCells(lower, upper []byte, size int) (page []driver.Cell, more
 	defer it.Close()
 	n := 0
 	for ok := it.First(); ok; ok = it.Next() {
-		if len(page) == size || n > cellPageBytes {
-			return page, true, nil
-		}
 		c, err := parseCell(it)
 		if err != nil {
 			return page, false, err
 		}
 		page = append(page, c)
-		n += len(c.Value)
+		if n += len(c.Value); len(page) == size || n > cellPageBytes {
+			return page, true, nil
+		}
 	}
 	return page, false, readError(it.Error())
 }
