@@ -1,7 +1,8 @@
 // Package bench measures an event log on a disk, and beside it, in the same run
-// and in turn with it, the least that the same work can cost there: a bare file
-// with group commit and fdatasync, the driver alone, the engine alone. What
-// counts are the ratios; the rates are those of a machine and an hour.
+// and in turn with it, less that does the same work: a bare file with group
+// commit and fdatasync, one that is also prepared ahead, as the log prepares its
+// own and the least that is known, the driver alone, the engine alone. What counts
+// are the ratios; the rates are those of a machine and an hour.
 package bench
 
 import (
