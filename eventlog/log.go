@@ -170,7 +170,7 @@ func (l *Log) loadManifest(ctx context.Context) (manifest, error) {
 		err = l.createManifest(ctx)
 		var lost *driver.CellError
 		if err != nil && !errors.As(err, &lost) && !errors.Is(err, ErrUnknown) {
-			return manifest{}, err
+			return manifest{}, fmt.Errorf("there is no log yet, and none can be made: %w", err)
 		}
 		if err := ctx.Err(); err != nil {
 			return manifest{}, err
