@@ -136,6 +136,36 @@ func ExamplePending() {
 	// shop.reserve item/lamp {"Item":"lamp","Order":"7"}
 }
 
+// A Step is data; what it does is its handler's business.
+func ExampleStep() {
+	var step outbox.Step = Reserve{Item: "lamp", Order: "7"}
+	fmt.Println(step.StepType(), "on", step.Target())
+	// Output:
+	// shop.reserve on item/lamp
+}
+
+// What is known of a step that waits for its next attempt.
+func ExampleInfo() {
+	ctx := context.Background()
+	log := openExample(ctx)
+	defer log.Close()
+	order(ctx, log, "7", "lamp")
+	broken := outbox.On(func(*eventlog.Tx, Reserve) error { return errors.New("out of order") }, &outbox.Policy{Backoff: time.Hour})
+	if err := (&outbox.Runner{Log: log, Handlers: []outbox.Handler{broken}}).Drain(ctx); err != nil {
+		panic(err)
+	}
+	var waiting []outbox.Info
+	for step, err := range outbox.Pending(ctx, log) {
+		if err != nil {
+			panic(err)
+		}
+		waiting = append(waiting, step)
+	}
+	fmt.Println(len(waiting), waiting[0].Attempts, waiting[0].Err, waiting[0].Due.After(waiting[0].First))
+	// Output:
+	// 1 1 out of order true
+}
+
 // A Handler may say what a step leaves behind that has failed for good.
 func ExampleHandler() {
 	ctx := context.Background()

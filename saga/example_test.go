@@ -90,6 +90,16 @@ func ExampleSaga() {
 	// travel.cancelled {"Guest":"bob"}
 }
 
+func ExampleStatus() {
+	log := begin(map[string]Booking{"1": {"ann", "ritz", "BA1"}, "2": {"bob", "ritz", "BA1"}})
+	defer log.Close()
+	var st saga.Status[Booking]
+	st, err := booking.Status(context.Background(), log, "1")
+	fmt.Println(st.State, st.Data.Guest, st.Done, err)
+	// Output:
+	// completed ann [hotel flight] <nil>
+}
+
 func ExampleSaga_Await() {
 	log := begin(map[string]Booking{"1": {"ann", "ritz", "BA1"}, "2": {"bob", "ritz", "BA2"}})
 	defer log.Close()
