@@ -148,6 +148,9 @@ func importFrom(cmd *cobra.Command, store *cli.Store, shards int, format cli.For
 	if errors.Is(err, fs.ErrNotExist) {
 		l, err = store.Open(cmd.Context(), cli.Create, options)
 	}
+	if shards == 0 && errors.Is(err, eventlog.ErrFormat) {
+		err = fmt.Errorf("%s is the export of a log with %d shards; --shards imports it into another number: %w", name, options.Shards, err)
+	}
 	if err != nil {
 		return err
 	}
