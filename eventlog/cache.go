@@ -32,10 +32,6 @@ func (c *cache[V]) put(key string, v V) {
 }
 
 func (c *cache[V]) delete(key string) {
-	if len(c.young) > 0 {
-		delete(c.young, key)
-	}
-	if len(c.old) > 0 {
-		delete(c.old, key)
-	}
+	delete(c.young, key)
+	delete(c.old, key)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -127,7 +128,7 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 		}
 		for _, k := range commit.keys(nil, raw.Revision, c.log.opts.Index) {
 			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
-				streams[k.Name] = k.Pos
+				streams[strings.Clone(k.Name)] = k.Pos // the name is a piece of the commit
 			}
 		}
 		next, last = next+1, commit.time

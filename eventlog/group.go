@@ -234,20 +234,12 @@ func (l *Log) form(first *queue) *group {
 		g := &group{members: members}
 		for i, q := range queues {
 			if taken[i] > 0 {
-				q.take(taken[i])
-				q.flight = g
+				q.members, q.flight = slices.Delete(q.members, 0, taken[i]), g
 				g.queues = append(g.queues, q)
 			}
 		}
 		return g
 	}
-}
-
-// take removes the first n members.
-func (q *queue) take(n int) {
-	rest := copy(q.members, q.members[n:])
-	clear(q.members[rest:])
-	q.members = q.members[:rest]
 }
 
 // collect merges idle queues in the order of joining, up to the limits, and says

@@ -132,9 +132,7 @@ func (l *Log) publish(g *group) {
 		}
 		ln.tail += driver.Revision(n)
 		ln.tailTime = ln.pending[n-1].commit.time
-		rest := copy(ln.pending, ln.pending[n:])
-		clear(ln.pending[rest:])
-		ln.pending = ln.pending[:rest]
+		ln.pending = slices.Delete(ln.pending, 0, n)
 		ln.window.evict(ln.tail)
 		ln.moved()
 		heads = append(heads, driver.Head{Shard: ln.shard, Revision: ln.tail})
@@ -329,7 +327,7 @@ func (ln *lane) rewind() {
 		}
 		ln.window.undo(ln.pending[i].keys, ln.pending[i].was, before)
 	}
-	ln.pending = slices.Clone(ln.pending[:flying])
+	ln.pending = slices.Delete(ln.pending, flying, len(ln.pending))
 	ln.next = ln.tail + driver.Revision(flying)
 	ln.epoch++
 	ln.lastTime = ln.window.time()

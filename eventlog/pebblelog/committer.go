@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -155,7 +156,7 @@ func (c *committer) take() (members []*request) {
 			r.release()
 		}
 	}
-	c.drop(n)
+	c.queue = slices.Delete(c.queue, 0, n)
 	return members
 }
 
@@ -165,19 +166,12 @@ func (c *committer) next() *request {
 	defer c.mu.Unlock()
 	for i, r := range c.queue {
 		if r.move(queued, leading) {
-			c.drop(i)
+			c.queue = slices.Delete(c.queue, 0, i)
 			return r
 		}
 		r.release()
 	}
-	c.drop(len(c.queue))
+	c.queue = slices.Delete(c.queue, 0, len(c.queue))
 	c.led = false
 	return nil
-}
-
-// drop removes the first n requests from the queue.
-func (c *committer) drop(n int) {
-	rest := copy(c.queue, c.queue[n:])
-	clear(c.queue[rest:])
-	c.queue = c.queue[:rest]
 }

@@ -1,7 +1,6 @@
 package pebblelog
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"runtime"
@@ -111,19 +110,21 @@ func (h *heads) checkLast(it *pebble.Iterator) error {
 // and halving: there are no holes between them.
 func loadTail(it *pebble.Iterator, id int) (tail driver.Revision, err error) {
 	last := func(segment uint64) bool { // moves to the last commit of the segment
-		if err != nil || !it.SeekLT(successor(appendSegment(nil, segment, id))) {
-			err = errors.Join(err, it.Error()) // the next seek forgets it
+		if err != nil {
 			return false
 		}
-		shard, rev, e := parseCommitKey(it.Key())
-		if e != nil {
-			err = e
+		if !it.SeekLT(successor(appendSegment(nil, segment, id))) {
+			err = it.Error() // the next seek would forget it
+			return false
 		}
-		ok := e == nil && shard == id && segmentOf(rev) == segment
-		if ok {
-			tail = rev
+		var shard int
+		var rev driver.Revision
+		shard, rev, err = parseCommitKey(it.Key())
+		if err != nil || shard != id || segmentOf(rev) != segment {
+			return false
 		}
-		return ok
+		tail = rev
+		return true
 	}
 	high := uint64(1)
 	for last(high) {
@@ -139,5 +140,5 @@ func loadTail(it *pebble.Iterator, id int) (tail driver.Revision, err error) {
 	if high == 1 {
 		last(0)
 	}
-	return tail, errors.Join(err, it.Error())
+	return tail, err
 }

@@ -33,10 +33,11 @@ const segmentLen = 1 << 12
 func segmentOf(rev driver.Revision) uint64 { return uint64(rev) / segmentLen }
 
 // appendCommitKey puts the segment before the shard. What is new in all shards so
-// lies behind what is old, and the engine, which merges what overlaps, need not
-// merge commits at all: with the shard first, each was written again and again
-// while its shard's neighbours grew, and that took a third of the processor's
-// time. It holds as far as the shards grow evenly, as hashed names do.
+// lies behind what is old, and the engine, which merges what overlaps, writes a
+// commit once more when its table leaves level 0 and then mostly moves the table:
+// with the shard first, each was written again and again while its shard's
+// neighbours grew, and that took a third of the processor's time. It holds as far
+// as the shards grow evenly, as hashed names do.
 func appendCommitKey(b []byte, shard int, rev driver.Revision) []byte {
 	b = appendSegment(b, segmentOf(rev), shard)
 	return binary.BigEndian.AppendUint16(b, uint16(rev%segmentLen))
@@ -72,7 +73,7 @@ func parseCommitKey(key []byte) (shard int, rev driver.Revision, err error) {
 		return 0, 0, fmt.Errorf("%w: commit key %x", driver.ErrCorrupt, key)
 	}
 	segment, place := binary.BigEndian.Uint64(key[1:]), binary.BigEndian.Uint16(key[segmentKey:])
-	return int(binary.BigEndian.Uint32(key[9:])), driver.Revision(segment*segmentLen + uint64(place)), nil
+	return int(binary.BigEndian.Uint32(key[1+8:])), driver.Revision(segment*segmentLen + uint64(place)), nil
 }
 
 // parseIndexKey returns the name within key, not a copy.
