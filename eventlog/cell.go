@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"iter"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -36,15 +37,53 @@ func (l *Log) ReadCell(ctx context.Context, key string) (value []byte, version u
 // *driver.CellError when the version is another, and wraps ErrUnknown when the
 // outcome is not known. It stands outside of every transaction.
 func (l *Log) SwapCell(ctx context.Context, key string, old uint64, value []byte) (version uint64, err error) {
-	version = max(uint64(l.clock.next()), old+1)
-	op := driver.CellOp{Op: driver.Put, If: &old, Cell: driver.Cell{Key: key, Value: value, Version: version}}
+	op := driver.CellOp{Op: driver.Put, If: &old, Cell: driver.Cell{Key: key, Value: value}}
 	if value == nil {
 		op.Op = driver.Delete
 	}
-	if err := l.driver.Write(ctx, driver.Write{ID: newID(), Cells: []driver.CellOp{op}}); err != nil {
-		return 0, fmt.Errorf("eventlog: cell %q: %w", key, err)
+	if version, err = l.SwapCells(ctx, op); err != nil {
+		return 0, fmt.Errorf("%w (cell %q)", err, key)
 	}
 	return version, nil
+}
+
+// SwapCells does all of ops or nothing, like SwapCell for many cells. All that
+// it puts gets the one version that it returns; versions in ops do not count.
+// An op without If does not look: it is for cells whose old value is harmless.
+func (l *Log) SwapCells(ctx context.Context, ops ...driver.CellOp) (version uint64, err error) {
+	version = uint64(l.clock.next())
+	for _, op := range ops {
+		if op.If != nil {
+			version = max(version, *op.If+1)
+		}
+	}
+	list := make([]driver.CellOp, len(ops))
+	for i, op := range ops {
+		if op.Op == driver.Put {
+			op.Cell.Version = version
+		}
+		list[i] = op
+	}
+	if err := l.driver.Write(ctx, driver.Write{ID: newID(), Cells: list}); err != nil {
+		return 0, fmt.Errorf("eventlog: cells: %w", err)
+	}
+	return version, nil
+}
+
+// Cells yields the cells with from ≤ key < to ("": no end), in bytewise order, at
+// most limit of them if limit > 0.
+func (l *Log) Cells(ctx context.Context, from, to string, limit int) iter.Seq2[driver.Cell, error] {
+	return func(yield func(driver.Cell, error) bool) {
+		for c, err := range l.driver.Cells(ctx, from, to, limit) {
+			if err != nil {
+				yield(c, fmt.Errorf("eventlog: cells: %w", err))
+				return
+			}
+			if !yield(c, nil) {
+				return
+			}
+		}
+	}
 }
 
 // cells knows the cells that pending transactions use, as the last of these

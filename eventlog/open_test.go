@@ -224,3 +224,47 @@ func TestCells(t *testing.T) {
 		}
 	})
 }
+
+// TestSwapCells: all of several cells, or none; what is listed is what is there.
+func TestSwapCells(t *testing.T) {
+	t.Parallel()
+	eachDriver(t, nil, func(t *testing.T, l *eventlog.Log) {
+		ctx := t.Context()
+		list := func(from, to string, limit int) (out string) {
+			t.Helper()
+			for c, err := range l.Cells(ctx, from, to, limit) {
+				is(t, err, nil)
+				out += fmt.Sprintf("%s=%s ", c.Key, c.Value)
+			}
+			return out
+		}
+		expect := func(want string) {
+			t.Helper()
+			if got := list("$t/", "$t0", 0); got != want {
+				t.Errorf("cells %s, want %s", got, want)
+			}
+		}
+		put := func(key, value string, old *uint64) driver.CellOp {
+			return driver.CellOp{Op: driver.Put, If: old, Cell: driver.Cell{Key: "$t/" + key, Value: []byte(value)}}
+		}
+		absent := new(uint64)
+		v1, err := l.SwapCells(ctx, put("a", "1", absent), put("b", "1", nil))
+		is(t, err, nil)
+		expect("$t/a=1 $t/b=1 ")
+		var lost *driver.CellError
+		if _, err := l.SwapCells(ctx, put("b", "2", nil), put("a", "2", absent)); !errors.As(err, &lost) || lost.Version != v1 {
+			t.Errorf("got %v", err)
+		}
+		expect("$t/a=1 $t/b=1 ")
+		gone := driver.CellOp{Op: driver.Delete, Cell: driver.Cell{Key: "$t/b"}}
+		v2, err := l.SwapCells(ctx, put("a", "3", &v1), gone, put("c", "3", nil))
+		is(t, err, nil)
+		if _, have, err := l.ReadCell(ctx, "$t/c"); have != v2 || err != nil || v2 <= v1 {
+			t.Errorf("versions %d, %d, then %d, %v", v1, have, v2, err)
+		}
+		expect("$t/a=3 $t/c=3 ")
+		if got := list("$t/b", "", 1); got != "$t/c=3 " {
+			t.Errorf("from b: %s", got)
+		}
+	})
+}
