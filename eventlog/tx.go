@@ -67,6 +67,10 @@ func (tx *Tx) Log() *Log { return tx.log }
 // when the function runs again.
 func (tx *Tx) ID() ID { return tx.id }
 
+// NextID returns the id that the next event which is appended will have. Like ID
+// it is another one when the function runs again.
+func (tx *Tx) NextID() ID { return tx.id.event(tx.index) }
+
 // Time returns the log's time when the function first asked for it: later than
 // everything that it had seen, not later than the commit's own time.
 func (tx *Tx) Time() time.Time { return time.Unix(0, tx.time()).UTC() }

@@ -143,6 +143,8 @@ func (b *batch) step(tx *eventlog.Tx, it pending, l life, crowded bool) (outcome
 		return outcome{due: it.time.Add(1)}, nil
 	case l.due.After(tx.Time()):
 		return outcome{due: l.due}, nil
+	case it.step.Due != nil && it.step.Due.After(tx.Time()):
+		return outcome{due: *it.step.Due}, nil
 	}
 	*tx.Meta() = it.meta()
 	err := b.try(tx, it)

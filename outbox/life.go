@@ -16,10 +16,11 @@ import (
 // happens to it afterwards is an event under the step's tag in its target's
 // shard, written under the condition that nothing else happened under that tag.
 const (
-	typeEnqueued = "$step.enqueued" // in $steps/N
-	typeDone     = "$step.done"     // in $outcomes/N
-	typeFailed   = "$step.failed"   // in $outcomes/N: one attempt
-	typeDead     = "$step.dead"     // in $dead/N: for good
+	typeEnqueued  = "$step.enqueued"  // in $steps/N
+	typeDone      = "$step.done"      // in $outcomes/N
+	typeFailed    = "$step.failed"    // in $outcomes/N: one attempt
+	typeDead      = "$step.dead"      // in $dead/N: for good
+	typeCancelled = "$step.cancelled" // in $outcomes/N: it never runs
 )
 
 func stepsStream(shard int) string    { return "$steps/" + strconv.Itoa(shard) }
@@ -37,6 +38,7 @@ type enqueued struct {
 	Target      string          `json:"target"`
 	Data        json.RawMessage `json:"data,omitempty"`
 	Chain       eventlog.ID     `json:"chain"`
+	Due         *time.Time      `json:"due,omitempty"` // not before
 	Actor       string          `json:"actor,omitempty"`
 	Traceparent string          `json:"traceparent,omitempty"`
 }
@@ -65,12 +67,12 @@ type dead struct {
 
 // life is what happened to a step so far.
 type life struct {
-	attempts int
-	first    time.Time // attempt
-	due      time.Time // not before
-	err      string    // of the last attempt
-	over     bool      // done or dead
-	dead     bool
+	attempts        int
+	first           time.Time // attempt
+	due             time.Time // not before
+	err             string    // of the last attempt
+	over            bool      // done, dead or cancelled
+	dead, cancelled bool
 }
 
 // apply folds the next event under the step's tag.
@@ -80,6 +82,8 @@ func (l *life) apply(r *eventlog.Record) error {
 		l.over = true
 	case typeDead:
 		l.over, l.dead = true, true
+	case typeCancelled:
+		l.over, l.cancelled = true, true
 	case typeFailed:
 		var f failed
 		if err := r.Decode(&f); err != nil {

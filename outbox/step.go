@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -54,16 +55,27 @@ var ErrStep = errors.New("invalid step")
 // Enqueue starts a chain, if tx belongs to none, by setting the correlation of
 // its Meta.
 func Enqueue(tx *eventlog.Tx, s Step) error {
-	if err := enqueue(tx, s); err != nil {
+	if _, err := enqueue(tx, s, time.Time{}); err != nil {
 		return fmt.Errorf("outbox: enqueue: %w", err)
 	}
 	return nil
 }
 
-func enqueue(tx *eventlog.Tx, s Step) error {
+// At is Enqueue of a step that does not run before t, and returns its id, by
+// which [Cancel] can take it back. What waits for its time costs nothing until
+// then. The zero time and times that have passed are "at once".
+func At(tx *eventlog.Tx, t time.Time, s Step) (eventlog.ID, error) {
+	id, err := enqueue(tx, s, t)
+	if err != nil {
+		return id, fmt.Errorf("outbox: at: %w", err)
+	}
+	return id, nil
+}
+
+func enqueue(tx *eventlog.Tx, s Step, due time.Time) (id eventlog.ID, err error) {
 	raw, err := encode(s)
 	if err != nil {
-		return err
+		return id, err
 	}
 	meta := tx.Meta()
 	e := enqueued{Type: raw.Type, Target: raw.Stream, Data: raw.Data,
@@ -71,19 +83,43 @@ func enqueue(tx *eventlog.Tx, s Step) error {
 	if e.Chain.IsZero() {
 		e.Chain = tx.ID()
 	}
+	if !due.IsZero() {
+		due = due.UTC()
+		e.Due = &due
+	}
 	shard, ok := tx.Shard()
 	if !ok {
 		shard = tx.Log().ShardOf(raw.Stream)
 	}
 	data, err := json.Marshal(e)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrStep, raw.Type, err)
+		return id, fmt.Errorf("%w: %s: %w", ErrStep, raw.Type, err)
 	}
+	id = tx.NextID()
 	if err := tx.Append(stepsStream(shard), sys.Event{Type: typeEnqueued, Data: data}); err != nil {
-		return fmt.Errorf("step %s for %s: %w", raw.Type, raw.Stream, err)
+		return id, fmt.Errorf("step %s for %s: %w", raw.Type, raw.Stream, err)
 	}
 	meta.Correlation = e.Chain
-	return nil
+	return id, nil
+}
+
+// Cancel takes a step back that is for target: unless it is over, it never runs
+// from the commit of tx on. done says that it is over: its effect is in the
+// log, or it is dead. Which of the two came first is decided for good when tx
+// commits; tx takes part in the target's shard.
+func Cancel(tx *eventlog.Tx, id eventlog.ID, target string) (done bool, err error) {
+	shard := tx.Log().ShardOf(target)
+	l, err := readLife(tx, shard, id, time.Time{})
+	if err == nil && !l.over {
+		var e sys.Event
+		if e, err = event(typeCancelled, struct{}{}, stepTag(id)); err == nil {
+			err = tx.Append(outcomesStream(shard), e)
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("outbox: cancel: step %s: %w", id, err)
+	}
+	return l.over && !l.cancelled, nil
 }
 
 func encode(s Step) (Raw, error) {
