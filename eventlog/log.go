@@ -272,6 +272,15 @@ func (l *Log) Shards() int { return l.opts.Shards }
 // ShardOf returns the shard of a stream or of a {group}.
 func (l *Log) ShardOf(stream string) int { return shardOf(stream, l.opts.Shards) }
 
+// Recent returns the version of a stream as far as this process knows it without
+// asking the store, what is queued to be written included. known is false when
+// it knows none; what other processes write may be missing.
+func (l *Log) Recent(stream string) (version uint64, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lanes[shardOf(stream, len(l.lanes))].window.head(stream)
+}
+
 // Now returns the log's time: a hybrid logical clock, later than every commit
 // that this Log has seen.
 func (l *Log) Now() time.Time { return time.Unix(0, l.clock.read()).UTC() }
