@@ -91,6 +91,8 @@ type Log struct {
 	clock  clock
 	states *cache[any] // of models, by stream
 
+	instance ID
+
 	ctx    context.Context // of the lanes; ends when Close gives up
 	cancel context.CancelFunc
 	work   sync.WaitGroup // writers of groups and of snapshots
@@ -123,7 +125,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{driver: d, opts: opts, states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
+	l := &Log{driver: d, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
 		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
