@@ -24,19 +24,20 @@ type batch struct {
 	begun int  // groups that a run has begun
 	cut   bool // no further ones are to be
 
-	tx    *eventlog.Tx // of the run under way
-	group *group       // whose steps run
-	at    *work        // the step that runs; nil: none
-	chain []link       // that the group's steps have enqueued for their own target
-	taken int          // steps of this run
-	linked []string    // types of the links among them
-	spent int          // bytes that its links need
+	tx     *eventlog.Tx // of the run under way
+	group  *group       // whose steps run
+	at     *work        // the step that runs; nil: none
+	chain  []link       // that the group's steps have enqueued for their own target
+	taken  int          // steps of this run
+	linked []string     // types of the links among them
+	spent  int          // bytes that its links need
 }
 
 // A group is the steps of one target in a batch.
 type group struct {
 	queue *queue
 	works []*work
+	cut   bool // its items are queued again; the engine's goroutine knows
 	// chained says that the group may go on with the steps that it enqueues itself:
 	// nothing else is pending for the target in its own shard, whose steps are known
 	// up to version known.
@@ -48,6 +49,7 @@ type group struct {
 type work struct {
 	*item
 	step    *enqueued
+	left    bool  // for another batch
 	refused error // why it is not even tried: its commit was refused
 	outcome outcome
 }
@@ -108,9 +110,13 @@ func (b *batch) halve() bool {
 	b.mu.Unlock()
 	n := 0
 	for _, g := range b.groups {
-		n += len(g.works)
+		for _, w := range g.works {
+			if !w.left {
+				n++
+			}
+		}
 	}
-	if n == 1 {
+	if n <= 1 {
 		g := b.groups[0]
 		again := g.chained // the chain was too much
 		g.chained = false
@@ -118,11 +124,12 @@ func (b *batch) halve() bool {
 	}
 	keep := n / 2
 	for _, g := range b.groups {
-		for i, w := range g.works {
+		for _, w := range g.works {
+			if w.left {
+				continue
+			}
 			if keep--; keep < 0 {
-				w.outcome = outcome{}
-				g.works = g.works[:i]
-				break
+				w.left, w.outcome = true, outcome{}
 			}
 		}
 	}
@@ -197,13 +204,16 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	lives := make([]life, len(g.works))
 	for i, w := range g.works { // first: a transaction that has written much reads slowly
 		w.outcome = outcome{}
+		if w.left {
+			continue
+		}
 		if lives[i], err = readLife(tx, b.shard, w.id, w.born()); err != nil {
 			return false, err
 		}
 	}
 	held := false // an ordered step has failed
 	for i, w := range g.works {
-		if held {
+		if held || w.left {
 			continue // not reached
 		}
 		b.at = w

@@ -111,22 +111,18 @@ func (it *item) header() []byte {
 }
 
 // cellItem makes an item of a cell, whose key ends in its version.
-func cellItem(c driver.Cell) (*item, error) {
-	i := strings.LastIndexByte(c.Key, '\x01')
-	version, err := strconv.ParseUint(c.Key[i+1:], 10, 64)
+func cellItem(key string, value []byte) (*item, error) {
+	i := strings.LastIndexByte(key, '\x01')
+	version, err := strconv.ParseUint(key[i+1:], 10, 64)
 	if err != nil || i < 0 {
-		return nil, fmt.Errorf("%w: cell %q names no step", eventlog.ErrCorrupt, c.Key)
+		return nil, fmt.Errorf("%w: cell %q names no step", eventlog.ErrCorrupt, key)
 	}
 	var h header
-	if err := json.Unmarshal(c.Value, &h); err != nil {
-		return nil, fmt.Errorf("%w: cell %q: %w", eventlog.ErrCorrupt, c.Key, err)
+	if err := json.Unmarshal(value, &h); err != nil {
+		return nil, fmt.Errorf("%w: cell %q: %w", eventlog.ErrCorrupt, key, err)
 	}
 	return &item{version: version, id: h.ID, time: h.Time, typ: h.Type, target: h.Target, timer: h.Timer, due: h.Due,
-		again: h.Again, reason: h.Reason, cell: c.Key}, nil
-}
-
-func putCell(key string, value []byte) driver.CellOp {
-	return driver.CellOp{Op: driver.Put, Cell: driver.Cell{Key: key, Value: value}}
+		again: h.Again, reason: h.Reason, cell: key}, nil
 }
 
 func dropCell(key string) driver.CellOp {

@@ -32,8 +32,8 @@ type item struct {
 	kind   string // of the cell that it is to be in
 	reason string // why it is parked
 	over   bool
-	inHand bool   // it counts among what its source and lane hold
-	alarm  bool   // among what the source waits for
+	inHand bool // it counts among what its source and lane hold
+	alarm  bool // among what the source waits for
 }
 
 // newItem decodes a record of a $steps stream.

@@ -33,8 +33,10 @@ func deadStream(shard int) string     { return "$dead/" + strconv.Itoa(shard) }
 
 // stepTag is the tag of a step's life; chainTag that of its chain, where the
 // commit's own correlation cannot say it.
-func stepTag(id eventlog.ID) string  { return "$step/" + id.String() }
+func stepTag(id eventlog.ID) string  { return stepTags + id.String() }
 func chainTag(id eventlog.ID) string { return "$chain/" + id.String() }
+
+const stepTags = "$step/"
 
 // enqueued is the step itself. Its id is that of the event, but for a redriven
 // step, which says whose life goes on.
@@ -87,6 +89,7 @@ type verdict struct {
 type life struct {
 	attempts  int
 	first     time.Time // attempt
+	last      time.Time // attempt
 	due       time.Time // not before
 	err       string    // of the last attempt
 	data      json.RawMessage
@@ -125,7 +128,7 @@ func (l *life) apply(r *eventlog.Record) error {
 		if l.attempts == 0 {
 			l.first = r.Time
 		}
-		l.attempts, l.due, l.err = f.Attempt, f.Due, f.Error
+		l.attempts, l.last, l.due, l.err = f.Attempt, r.Time, f.Due, f.Error
 	default:
 		return fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
 	}

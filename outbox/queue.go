@@ -34,7 +34,7 @@ type queues struct {
 	shards   int
 	ready    []readyShard // first those of the shards, then those of their Effects
 	next     int          // whose turn it is
-	count    int // ready targets
+	count    int          // ready targets
 	seq      uint64
 }
 

@@ -165,18 +165,18 @@ func (s *source) again(time.Time) reading {
 	}
 	return func(ctx context.Context) (func(), error) {
 		items, _, err := s.page(ctx, from, s.ReadAhead)
-		return func() { s.took2(from, items) }, err
+		return func() { s.reread(from, items) }, err
 	}
 }
 
-// took2 takes in what was deferred, of all lanes that have room.
-func (s *source) took2(from uint64, items []*item) {
+// reread takes in what was deferred, of all lanes that have room.
+func (s *source) reread(from uint64, items []*item) {
 	full := make(map[*sourceLane]bool)
 	end := from
 	for _, it := range items {
 		end = it.version + 1
 		l := s.lanes[it.lane()]
-		if l == nil || l.from == 0 || l.from > it.version || full[l] || *s.state(it.version) != deferred {
+		if l == nil || l.from < from || l.from > it.version || full[l] || *s.state(it.version) != deferred {
 			continue
 		}
 		if l.from = it.version; !s.retook(it, l) {
@@ -185,7 +185,7 @@ func (s *source) took2(from uint64, items []*item) {
 	}
 	for name, l := range s.lanes {
 		switch {
-		case l.from == 0 || full[l] || l.from >= end:
+		case l.from < from || full[l] || l.from >= end: // it has none, or they lie elsewhere
 		case end < s.next():
 			l.from = end
 		default: // nothing of it is left unread
@@ -249,7 +249,7 @@ func (s *source) unpark(time.Time) reading {
 	return func(ctx context.Context) (func(), error) {
 		items, full, err := s.readCells(ctx, p.from, to, min(cellsPage, s.ReadAhead/2))
 		if err == nil && p.typ == unreadable {
-			err = s.reread(ctx, items)
+			err = s.decodeAgain(ctx, items)
 		}
 		return func() {
 			for _, it := range items {
@@ -269,8 +269,8 @@ func (s *source) unpark(time.Time) reading {
 	}
 }
 
-// reread decodes steps again that were not readable once.
-func (s *source) reread(ctx context.Context, items []*item) error {
+// decodeAgain decodes steps again that were not readable once.
+func (s *source) decodeAgain(ctx context.Context, items []*item) error {
 	for _, it := range items {
 		for r, err := range readSteps(ctx, s.Log, s.shard, []uint64{it.version}) {
 			if err != nil {

@@ -202,7 +202,6 @@ func TestMoreWaitThanAreHeld(t *testing.T) {
 	narrow := func(handlers ...outbox.Handler) *outbox.Runner {
 		r := runner(l, handlers...)
 		r.ReadAhead = 16
-		r.LimitWaiting(100)
 		return r
 	}
 	drain(t, narrow(adding))

@@ -20,8 +20,8 @@ type saving struct {
 	mark  mark
 	base  uint64
 	puts  []*item
-	keys  []string // of the puts
-	old   []string // the cells that they leave
+	cells []driver.Cell // of the puts
+	old   []string      // the cells that they leave
 	drops []string
 }
 
@@ -49,9 +49,11 @@ func (s *source) prepare() *saving {
 			s.dirty = true
 			break
 		}
-		v.puts, v.keys, v.old = append(v.puts, it), append(v.keys, s.cellKey(it)), append(v.old, it.cell)
+		key := s.cellKey(it)
+		v.puts, v.old = append(v.puts, it), append(v.old, it.cell)
+		v.cells = append(v.cells, driver.Cell{Key: key, Value: it.header()})
 		put[it.version] = true
-		v.mark.count(s.cellKey(it), 1)
+		v.mark.count(key, 1)
 		if it.cell != "" {
 			v.mark.count(it.cell, -1)
 		}
@@ -88,9 +90,9 @@ func (s *source) store(ctx context.Context, old uint64, v *saving) (version uint
 	value := v.mark.encode()
 	ops := []driver.CellOp{{Op: driver.Put, If: &old, Cell: driver.Cell{Key: cursorKey(s.shard), Value: value}}}
 	put := make(map[string]bool)
-	for i, it := range v.puts {
-		ops = append(ops, putCell(v.keys[i], it.header()))
-		put[v.keys[i]] = true
+	for _, c := range v.cells {
+		ops = append(ops, driver.CellOp{Op: driver.Put, Cell: c})
+		put[c.Key] = true
 	}
 	dropped := make(map[string]bool)
 	for _, list := range [][]string{v.old, v.drops} {
@@ -101,16 +103,27 @@ func (s *source) store(ctx context.Context, old uint64, v *saving) (version uint
 			}
 		}
 	}
-	version, err = s.Log.SwapCells(ctx, ops...)
-	if !errors.Is(err, eventlog.ErrUnknown) {
-		return version, err
-	}
-	now, version, rerr := s.Log.ReadCell(ctx, cursorKey(s.shard))
-	if rerr == nil && version > old && bytes.Equal(now, value) {
+	if version, err = s.Log.SwapCells(ctx, ops...); err == nil {
 		return version, nil
 	}
-	return 0, err
+	refused := new(driver.CellError)
+	if !errors.Is(err, eventlog.ErrUnknown) && !errors.As(err, &refused) {
+		return 0, err
+	}
+	now, version, rerr := s.Log.ReadCell(ctx, cursorKey(s.shard))
+	switch {
+	case rerr != nil:
+		return 0, rerr
+	case version > old && bytes.Equal(now, value):
+		return version, nil // it is there, by this write or an earlier one like it
+	case decodeMark(now).Epoch != v.mark.Epoch:
+		return 0, errLost
+	}
+	return version, err
 }
+
+// errLost: another runner has the cursor.
+var errLost = errors.New("the cursor is in other hands")
 
 // stored takes in how a saving went.
 func (s *source) stored(v *saving, version uint64, err error) {
@@ -118,8 +131,11 @@ func (s *source) stored(v *saving, version uint64, err error) {
 	if s.failed("the cursor of a shard cannot be saved", err) {
 		s.dirty = true
 		s.drops = append(v.drops, s.drops...)
-		if refused := new(driver.CellError); errors.As(err, &refused) {
-			s.lose("the cursor is in other hands")
+		if version > 0 { // of an earlier saving whose answer was lost
+			s.version = version
+		}
+		if errors.Is(err, errLost) {
+			s.lose(s)
 		}
 		return
 	}
@@ -127,7 +143,7 @@ func (s *source) stored(v *saving, version uint64, err error) {
 	s.states = append([]state(nil), s.states[v.base-s.base:]...)
 	s.base = v.base
 	for i, it := range v.puts {
-		s.put(it, v.keys[i])
+		s.put(it, v.cells[i].Key)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 type source struct {
 	*engine
 	shard  int
-	guest  bool // another runner holds the lease: nothing is saved
+	epoch  uint64 // of the lease
+	guest  bool   // another runner holds the lease: nothing is saved
 	loaded bool
 
 	mark    mark   // the cursor's cell as last seen
@@ -259,9 +260,12 @@ func (s *source) arm(it *item) {
 
 const maxAlarms = 16384
 
+// wakeRoom is how many items may be in hand when one that was waiting comes.
+func (s *source) wakeRoom() int { return 2 * s.ReadAhead }
+
 // wake takes in hand what is due.
 func (s *source) wake(now time.Time) {
-	for len(s.alarms) > 0 && !s.alarms[0].due.After(now) && s.held < 2*s.ReadAhead {
+	for len(s.alarms) > 0 && !s.alarms[0].due.After(now) && s.held < s.wakeRoom() {
 		it := heap.Pop(&s.alarms).(*item)
 		it.alarm = false
 		if it.over {

@@ -173,7 +173,7 @@ func (s *source) readCells(ctx context.Context, from, to string, limit int) (ite
 		if err != nil {
 			return nil, false, err
 		}
-		it, err := cellItem(c)
+		it, err := cellItem(c.Key, c.Value)
 		if err != nil {
 			return nil, false, err
 		}

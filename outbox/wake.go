@@ -11,64 +11,80 @@ import (
 	"github.com/rollforward/rollforward/internal/doorbell"
 )
 
-// bells are the doorbells of a run's dispatchers, by shard. One that rings
-// already is enough.
-type bells []chan struct{}
-
-func newBells(shards int) bells {
-	b := make(bells, shards)
-	for s := range b {
-		b[s] = make(chan struct{}, 1)
-	}
-	return b
+// bells say which shards have moved since somebody looked.
+type bells struct {
+	rung chan struct{}
+	mu   sync.Mutex
+	list []ring
+	any  bool
 }
 
-func (b bells) ring(shard int) {
-	if shard < 0 || shard >= len(b) {
+// A ring says who rang: a commit of this process can be looked up in memory.
+type ring uint8
+
+const (
+	silent ring = iota
+	own
+	strange
+)
+
+func newBells(shards int) *bells {
+	return &bells{rung: make(chan struct{}, 1), list: make([]ring, shards)}
+}
+
+func (b *bells) ring(shard int, who ring) {
+	if shard < 0 || shard >= len(b.list) {
 		return
 	}
-	select {
-	case b[shard] <- struct{}{}:
-	default:
+	b.mu.Lock()
+	b.list[shard] = max(b.list[shard], who)
+	first := !b.any
+	b.any = true
+	b.mu.Unlock()
+	if first {
+		select {
+		case b.rung <- struct{}{}:
+		default:
+		}
 	}
+}
+
+// take returns who rang for each shard, and silences the bells.
+func (b *bells) take() []ring {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.any {
+		return nil
+	}
+	out := b.list
+	b.list, b.any = make([]ring, len(out)), false
+	return out
 }
 
 // answer rings for a message. One that cannot be read may be about any shard.
-func (b bells) answer(m *message.Message) {
+func (b *bells) answer(m *message.Message) {
 	bell, err := doorbell.Decode(m)
 	if err == nil {
-		b.ring(bell.Shard)
+		b.ring(bell.Shard, strange)
 		return
 	}
-	for s := range b {
-		b.ring(s)
+	for s := range b.list {
+		b.ring(s, strange)
 	}
 }
 
 // hear connects a run's bells with who rings them, until the returned function
 // is called.
-func (r *Runner) hear(ctx context.Context, b bells, work *sync.WaitGroup) (stop func()) {
-	r.mu.Lock()
-	if r.bells == nil {
-		r.bells = make(map[*bells]struct{})
-	}
-	r.bells[&b] = struct{}{}
-	r.mu.Unlock()
-	deaf := r.Log.OnCommit(func(h driver.Head) { b.ring(h.Shard) })
+func (r *Runner) hear(ctx context.Context, e *engine, work *sync.WaitGroup) (stop func()) {
 	if r.Wake != nil {
-		work.Go(func() { r.listen(ctx, b) })
+		work.Go(func() { r.listen(ctx, e.bells) })
 	}
-	return func() {
-		deaf()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.bells, &b)
-	}
+	return r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
 }
 
 // listen rings for each message. When the subscription fails or ends it is
 // renewed: until then the sweep does the work.
-func (r *Runner) listen(ctx context.Context, b bells) {
+func (r *Runner) listen(ctx context.Context, b *bells) {
 	topic := r.topic()
 	for attempt := 1; ctx.Err() == nil; attempt++ {
 		messages, err := r.Wake.Subscribe(ctx, topic)
@@ -87,22 +103,6 @@ func (r *Runner) listen(ctx context.Context, b bells) {
 		case <-time.After(faults.delay(max(attempt, 1))):
 		}
 	}
-}
-
-// AddTo adds the doorbell to a Watermill router of the user's, as a handler
-// called name that takes the messages of Topic from Wake, so that the router's
-// middleware applies to them. Run does the work and must run as well, but does
-// not listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
-func (r *Runner) AddTo(router *message.Router, name string) {
-	router.AddConsumerHandler(name, r.topic(), r.Wake, func(m *message.Message) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for b := range r.bells {
-			b.answer(m)
-		}
-		return nil
-	})
-	r.Wake = nil
 }
 
 func (r *Runner) topic() string {

@@ -64,7 +64,7 @@ type failing struct {
 const (
 	defaultDuration = 10 * time.Second
 	minDuration     = 60 * time.Millisecond
-	maxDuration     = time.Hour
+	maxDuration     = 24 * time.Hour
 	maxCount        = 10_000
 )
 

@@ -295,7 +295,7 @@ func TestRefusals(t *testing.T) {
 		{Log: l, Prefix: "p", Count: 10_001},
 		{Log: l, Prefix: "p", Count: 1, Duration: -1},
 		{Log: l, Prefix: "p", Count: 1, Duration: time.Microsecond},
-		{Log: l, Prefix: "p", Count: 1, Duration: 2 * time.Hour},
+		{Log: l, Prefix: "p", Count: 1, Duration: 25 * time.Hour},
 	} {
 		if k.Check() == nil || k.Tick(t.Context()) == nil || k.GiveBack(t.Context(), 0) == nil || k.Close(t.Context()) == nil {
 			t.Errorf("%q %d %v is taken", k.Prefix, k.Count, k.Duration)

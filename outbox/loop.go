@@ -1,0 +1,209 @@
+package outbox
+
+import (
+	"context"
+	"math"
+	"time"
+)
+
+// run works until ctx ends, and then finishes what is in hand; a drain until
+// nothing is due.
+func (e *engine) run(ctx context.Context) error {
+	work, stop := e.patience(ctx)
+	defer stop()
+	e.work = work
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil && e.fatal == nil && !e.done() {
+		e.turn()
+		timer.Reset(e.rest())
+		select {
+		case then := <-e.inbox:
+			then()
+			e.more()
+		case <-e.bells.rung:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	e.finish()
+	return e.fatal
+}
+
+// more does what else came in.
+func (e *engine) more() {
+	for {
+		select {
+		case then := <-e.inbox:
+			then()
+		default:
+			return
+		}
+	}
+}
+
+// turn starts all that can be started.
+func (e *engine) turn() {
+	now := time.Now()
+	if !now.Before(e.sweep) && !e.ticking {
+		e.sweep = now.Add(e.Sweep)
+		e.tick()
+		for _, s := range e.sources {
+			if s != nil {
+				s.more = true
+				s.report()
+			}
+		}
+	}
+	e.answer()
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		s.wake(e.Log.Now())
+		if s.leaving && e.left(s, now) {
+			continue
+		}
+		s.read(now)
+		s.save(now, e.draining || s.leaving)
+	}
+	e.split(now)
+	for e.start() {
+	}
+}
+
+// answer looks where the bells have rung.
+func (e *engine) answer() {
+	for shard, rung := range e.bells.take() {
+		s := e.sources[shard]
+		if s == nil || rung == silent {
+			continue
+		}
+		if v, known := e.Log.Recent(stepsStream(shard)); rung == strange || !known || v >= s.next() {
+			s.more = true
+		}
+	}
+}
+
+// left gives a shard back when its work in hand is done; the rest is for whoever
+// comes next.
+func (e *engine) left(s *source, now time.Time) bool {
+	e.dropItems(s)
+	if s.held > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause) {
+		return false
+	}
+	e.giveBack(s)
+	return true
+}
+
+// rest is how long there is nothing to do unless something happens.
+func (e *engine) rest() time.Duration {
+	now := time.Now()
+	rest := e.sweep.Sub(now)
+	if e.ticking {
+		rest = e.Sweep
+	}
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		rest = min(rest, s.rest(now))
+	}
+	for _, since := range e.slow {
+		rest = min(rest, since.Add(slowBatch).Sub(now))
+	}
+	return max(rest, 0)
+}
+
+// rest is how long the source has nothing to do.
+func (s *source) rest(now time.Time) time.Duration {
+	rest := time.Duration(math.MaxInt64)
+	if len(s.alarms) > 0 && s.held < s.wakeRoom() {
+		rest = s.alarms[0].due.Sub(s.Log.Now())
+	}
+	paused := s.pause.Sub(now)
+	if paused > 0 {
+		rest = min(rest, paused)
+	}
+	if s.dirty && !s.saving && !s.guest && s.loaded {
+		rest = min(rest, max(paused, s.saved.Add(saveEvery).Sub(now)))
+	}
+	return rest
+}
+
+// done reports whether a drain has nothing more to do: a look at all shards,
+// behind everything else, found nothing.
+func (e *engine) done() bool {
+	if !e.draining {
+		return false
+	}
+	if e.failed != nil {
+		return true
+	}
+	if e.doing > 0 || e.ticking || e.queues.count > 0 || e.swept.IsZero() {
+		return false
+	}
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		due := len(s.alarms) > 0 && !s.alarms[0].due.After(e.Log.Now())
+		if !s.loaded || s.more || due || s.dirty && !s.guest || len(s.parked) > 0 || s.pause.After(time.Now()) || s.unread() {
+			return false
+		}
+	}
+	return true
+}
+
+// unread reports whether steps were left unread for which there will be room.
+func (s *source) unread() bool {
+	for _, l := range s.lanes {
+		if l.from > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// finish waits for the work under way, saves how far it came, and gives the
+// leases back.
+func (e *engine) finish() {
+	e.settleAll()
+	for range 3 {
+		for _, s := range e.sources {
+			if s != nil {
+				s.saving = false
+				s.pause = time.Time{}
+				s.save(time.Now(), true)
+			}
+		}
+		e.settleAll()
+	}
+	if err := e.keeper.Close(e.work); err != nil {
+		e.Logger.Warn("the leases of the shards cannot be given back", "err", err)
+	}
+}
+
+func (e *engine) settleAll() {
+	for e.doing > 0 {
+		(<-e.inbox)()
+	}
+}
+
+// patience is the context of the work in hand: it outlives ctx by Grace.
+func (e *engine) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var timer *time.Timer
+	armed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		timer = time.AfterFunc(e.Grace, cancel)
+		close(armed)
+	})
+	return work, func() {
+		if !stop() {
+			<-armed
+			timer.Stop()
+		}
+		cancel()
+	}
+}
