@@ -48,6 +48,7 @@ type group struct {
 // A work is an item in a batch, with its payload.
 type work struct {
 	*item
+	stored  []byte // the item's, when the batch was made
 	step    *enqueued
 	left    bool  // for another batch
 	refused error // why it is not even tried: its commit was refused
@@ -141,7 +142,11 @@ func (b *batch) load(ctx context.Context) error {
 	missing := make(map[int][]*work)
 	for _, g := range b.groups {
 		for _, w := range g.works {
-			if w.step == nil {
+			switch {
+			case w.step != nil:
+			case w.stored != nil:
+				w.decode(w.stored)
+			default:
 				missing[w.src.shard] = append(missing[w.src.shard], w)
 			}
 		}
@@ -158,6 +163,14 @@ func (b *batch) load(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// decode reads the payload. What cannot be read will never do: such a step is dead.
+func (w *work) decode(raw []byte) {
+	var err error
+	if w.step, err = decodeStep(w.id, raw); err != nil {
+		w.step, w.refused = &enqueued{Type: w.typ, Target: w.target}, Abort(err)
+	}
 }
 
 func (b *batch) run(tx *eventlog.Tx) error {

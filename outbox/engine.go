@@ -24,6 +24,7 @@ type engine struct {
 	sources  []*source // by shard, nil: not ours
 	bells    *bells
 	inbox    chan func()
+	ended    chan struct{}
 	work     context.Context // of what is done; outlives the run by Grace
 
 	doing    int // goroutines at work
@@ -54,7 +55,7 @@ func (r *Runner) engine() (*engine, error) {
 	if r.Log == nil {
 		return nil, errors.New("a Runner needs a Log")
 	}
-	e := &engine{handlers: make(map[string]*Handler), inbox: make(chan func(), 64), slow: make(map[*batch]time.Time)}
+	e := &engine{handlers: make(map[string]*Handler), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time)}
 	e.options = options{r.Log, r.Name, r.Sweep, r.Lease, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger, r.Hooks}
 	for i := range r.Handlers {
 		h := r.Handlers[i]
@@ -183,6 +184,7 @@ func (e *engine) tick() {
 				e.swept = time.Now()
 			}
 			e.own()
+			e.Hooks.sweep(e.sweepInfo())
 		}
 	})
 }
@@ -214,7 +216,6 @@ func (e *engine) own() {
 			s.leaving = true
 		}
 	}
-	e.Hooks.leases(len(e.keeper.Held()), e.keeper.Runners())
 }
 
 // lose drops a source: its shard is in other hands.
@@ -224,6 +225,7 @@ func (e *engine) lose(s *source) {
 		e.sources[s.shard] = nil
 	}
 	e.dropItems(s)
+	e.Hooks.shard(ShardInfo{Shard: s.shard})
 }
 
 // dropItems takes what is queued of a source, and not under way, out of hand.

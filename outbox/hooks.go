@@ -13,9 +13,8 @@ type Hooks struct {
 	// Shard is called at each sweep for each shard that the Runner holds, and once
 	// with Held false when it holds it no more.
 	Shard func(ShardInfo)
-	// Leases is called at each sweep: how many shards the Runner holds, and how
-	// many runners there are.
-	Leases func(held, runners int)
+	// Sweep is called at each sweep.
+	Sweep func(SweepInfo)
 	// Trouble is called for each error of the store; shard -1: of the leases.
 	Trouble func(shard int, err error)
 }
@@ -60,7 +59,14 @@ type ShardInfo struct {
 	Due     int           // steps that wait for their time or their next attempt
 	Parked  int           // steps whose type nobody knew
 	Stopped int           // steps whose target is stopped
-	Swept   time.Duration // since the last look at the store that went well
+}
+
+// SweepInfo describes how a Runner's sweeps go.
+type SweepInfo struct {
+	Held    int           // shards that this Runner holds
+	Runners int           // how many there are, this one included
+	Lag     time.Duration // by how much the last sweep that went well is overdue
+	Err     error         // why the leases cannot be kept
 }
 
 func (h *Hooks) step(i StepInfo) {
@@ -81,9 +87,9 @@ func (h *Hooks) shard(i ShardInfo) {
 	}
 }
 
-func (h *Hooks) leases(held, runners int) {
-	if h.Leases != nil {
-		h.Leases(held, runners)
+func (h *Hooks) sweep(i SweepInfo) {
+	if h.Sweep != nil {
+		h.Sweep(i)
 	}
 }
 

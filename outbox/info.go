@@ -210,7 +210,12 @@ func infoOf(r *eventlog.Record) Info {
 		i.Err = text(it.err)
 		return i
 	}
-	i.Data, i.Chain, i.Cause = it.step.Data, it.step.Chain, it.step.Cause
+	s, err := decodeStep(it.id, it.raw)
+	if err != nil {
+		i.Err = text(err)
+		return i
+	}
+	i.Data, i.Chain, i.Cause = s.Data, s.Chain, s.Cause
 	return i
 }
 

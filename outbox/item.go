@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ type item struct {
 	handler *Handler      // nil: nobody knows the type
 	err     error         // it cannot be read
 	seq     uint64        // its place among the items of its target
-	step    *enqueued     // nil: not in memory
+	raw     []byte        // as stored; nil: not in memory
 	effect  *effectResult // of a run
 
 	cell   string // that it is stored in; "": none
@@ -36,11 +37,18 @@ type item struct {
 	alarm  bool // among what the source waits for
 }
 
-// newItem decodes a record of a $steps stream.
+// newItem reads what there is to know of a record of a $steps stream before its
+// step runs. Most steps say their type and target and are not special: of these
+// the rest is decoded when it is needed.
 func newItem(r *eventlog.Record) *item {
 	it := &item{version: r.Version, id: r.ID, time: r.Time}
 	if r.Type != typeEnqueued && r.Type != typeAgain {
 		it.err = fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
+		return it
+	}
+	var plain bool
+	if it.typ, it.target, plain = plainHeader(r.Data); plain && r.Type == typeEnqueued {
+		it.raw = r.Data
 		return it
 	}
 	s := new(enqueued)
@@ -48,7 +56,7 @@ func newItem(r *eventlog.Record) *item {
 		it.err = fmt.Errorf("step %s: %w", it.id, err)
 		return it
 	}
-	it.typ, it.target, it.timer, it.step = s.Type, s.Target, s.Timer, s
+	it.typ, it.target, it.timer, it.raw = s.Type, s.Target, s.Timer, r.Data
 	if s.Due != nil {
 		it.due = *s.Due
 	}
@@ -58,15 +66,39 @@ func newItem(r *eventlog.Record) *item {
 	return it
 }
 
+// plainHeader reads `{"type":"T","target":"S","chain"`, as enqueued is encoded
+// that has none of the members between, and no name that is escaped.
+func plainHeader(data []byte) (typ, target string, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"type":"`))
+	if !ok {
+		return "", "", false
+	}
+	t, rest, ok := bytes.Cut(rest, []byte(`","target":"`))
+	if !ok {
+		return "", "", false
+	}
+	s, rest, ok := bytes.Cut(rest, []byte(`","chain":"`))
+	if !ok || bytes.ContainsAny(t, `"\\`) || bytes.ContainsAny(s, `"\\`) || !bytes.HasSuffix(rest, []byte("}")) {
+		return "", "", false
+	}
+	return string(t), string(s), true
+}
+
+// decodeStep reads a step as it is stored.
+func decodeStep(id eventlog.ID, raw []byte) (*enqueued, error) {
+	s := new(enqueued)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return nil, fmt.Errorf("step %s: %w", id, err)
+	}
+	return s, nil
+}
+
 // lane is the first segment of the target's name: the tenant.
 func (it *item) lane() string { return laneOf(it.target) }
 
 // size is what the item holds in memory beyond its header.
 func (it *item) size() int {
-	if it.step == nil {
-		return 0
-	}
-	return len(it.step.Data) + len(it.target)
+	return len(it.raw)
 }
 
 // priority is that of the item's type.

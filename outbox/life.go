@@ -41,16 +41,16 @@ const stepTags = "$step/"
 // enqueued is the step itself. Its id is that of the event, but for a redriven
 // step, which says whose life goes on.
 type enqueued struct {
-	Type        string          `json:"type"`
+	Type        string          `json:"type"` // these two first: see newItem
 	Target      string          `json:"target"`
-	Data        json.RawMessage `json:"data,omitempty"`
+	Due         *time.Time      `json:"due,omitempty"`   // not before
+	Timer       string          `json:"timer,omitempty"` // its name: only the last one set counts
+	Step        eventlog.ID     `json:"step,omitzero"`   // of $step.again
 	Chain       eventlog.ID     `json:"chain"`
 	Cause       eventlog.ID     `json:"cause,omitzero"` // the step whose handler emitted it
 	Actor       string          `json:"actor,omitempty"`
 	Traceparent string          `json:"traceparent,omitempty"`
-	Due         *time.Time      `json:"due,omitempty"`   // not before
-	Timer       string          `json:"timer,omitempty"` // its name: only the last one set counts
-	Step        eventlog.ID     `json:"step,omitzero"`   // of $step.again
+	Data        json.RawMessage `json:"data,omitempty"`
 }
 
 // done says that the step's effect is in this commit. Error is set when it

@@ -51,7 +51,7 @@ func (e *engine) turn() {
 		for _, s := range e.sources {
 			if s != nil {
 				s.more = true
-				s.report()
+				e.Hooks.shard(s.info())
 			}
 		}
 	}
@@ -89,7 +89,7 @@ func (e *engine) answer() {
 // comes next.
 func (e *engine) left(s *source, now time.Time) bool {
 	e.dropItems(s)
-	if s.held > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause) {
+	if len(s.hands) > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause) {
 		return false
 	}
 	e.giveBack(s)
@@ -118,7 +118,7 @@ func (e *engine) rest() time.Duration {
 // rest is how long the source has nothing to do.
 func (s *source) rest(now time.Time) time.Duration {
 	rest := time.Duration(math.MaxInt64)
-	if len(s.alarms) > 0 && s.held < s.wakeRoom() {
+	if len(s.alarms) > 0 && len(s.hands) < s.wakeRoom() {
 		rest = s.alarms[0].due.Sub(s.Log.Now())
 	}
 	paused := s.pause.Sub(now)

@@ -49,7 +49,7 @@ func TestStepFromTheFuture(t *testing.T) {
 	roll := func() outcome {
 		h := &Handler{Type: "x", Do: func(*eventlog.Tx, Raw) error { ran++; return nil }}
 		it.src, it.handler = &source{shard: l.ShardOf("a/1")}, h
-		w := &work{item: it, step: it.step}
+		w := &work{item: it, stored: it.raw}
 		b := &batch{engine: &engine{options: options{Log: l, Batch: 1}}, shard: l.ShardOf("a/1"), groups: []*group{{queue: &queue{target: "a/1"}, works: []*work{w}}}}
 		if err := b.roll(ctx); err != nil {
 			t.Fatal(err)

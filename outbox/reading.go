@@ -197,25 +197,22 @@ func (s *source) reread(from uint64, items []*item) {
 }
 
 // timers reads what will soon be due.
-func (s *source) timers(now time.Time) reading {
-	logNow := s.Log.Now()
-	to := logNow.Add(2 * s.Sweep)
-	if s.horizon.After(logNow.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 || s.guest && !s.horizon.IsZero() {
+func (s *source) timers(time.Time) reading {
+	now := s.Log.Now()
+	if s.horizon > dueFrom(s.shard, now.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 {
 		return nil
 	}
+	to := dueFrom(s.shard, now.Add(2*s.Sweep))
 	if s.mark.Due == 0 && !s.saving && !s.guest { // none are there
 		s.extend(to)
 		return nil
 	}
-	from := dueFrom(s.shard, s.horizon)
-	if s.horizon.IsZero() {
-		from = cellsOf(dueCells, s.shard)
-	}
+	from := max(s.horizon, cellsOf(dueCells, s.shard))
 	return func(ctx context.Context) (func(), error) {
-		items, full, err := s.readCells(ctx, from, dueFrom(s.shard, to), cellsPage)
+		items, full, err := s.readCells(ctx, from, to, cellsPage)
 		return func() {
 			if full {
-				to = items[len(items)-1].due // the rest of that moment is read again
+				to = items[len(items)-1].cell + "\x00"
 			}
 			s.extend(to)
 			for _, it := range items {
@@ -296,11 +293,7 @@ func loadSteps(ctx context.Context, l *eventlog.Log, shard int, works []*work) e
 		if err != nil {
 			return err
 		}
-		again := newItem(&r)
-		if again.err != nil {
-			return again.err
-		}
-		works[i].step = again.step
+		works[i].decode(r.Data)
 		i++
 	}
 	return nil

@@ -91,7 +91,7 @@ func (e *engine) startEffect(slot int) {
 func (e *engine) group(q *queue, n, size int) *group {
 	g := &group{queue: q}
 	for _, it := range q.cut(n, size) {
-		g.works = append(g.works, &work{item: it, step: it.step})
+		g.works = append(g.works, &work{item: it, stored: it.raw})
 	}
 	if s := e.sources[q.shard]; s != nil && !s.guest && s.loaded && !s.lost {
 		g.chained, g.known = !s.behindTarget(q), s.next()-1

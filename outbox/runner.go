@@ -81,6 +81,7 @@ func (r *Runner) serve(ctx context.Context, e *engine) error {
 	r.note(e, true)
 	err := e.run(ctx)
 	r.note(e, false)
+	close(e.ended)
 	stop()
 	cancel()
 	listener.Wait()

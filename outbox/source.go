@@ -27,14 +27,14 @@ type source struct {
 	more   bool    // there may be something to read
 	tail   uint64  // the last version, as far as known
 
-	held  int // items in hand
-	bytes int // of their payloads
+	hands map[uint64]*item // items in hand, by version
+	bytes int              // of their payloads
 	lanes map[string]*sourceLane
 	loose map[uint64]*item // they wait, and are to be put into cells
 	drops []string         // cells whose items are over
 
-	alarms  alarms    // what waits and is due before the horizon
-	horizon time.Time // cells of what is due later are not read yet
+	alarms  alarms // what waits and stands before the horizon
+	horizon string // a key of cells of what is due: those from here on are not read yet
 	celled  map[uint64]*item
 	parked  []parkedType // to be read, now that their type is known
 	stops   map[string]*stop
@@ -64,7 +64,7 @@ type sourceLane struct {
 }
 
 func newSource(e *engine, shard int) *source {
-	return &source{engine: e, shard: shard, more: true, lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
+	return &source{engine: e, shard: shard, more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
 		celled: make(map[uint64]*item), stops: make(map[string]*stop)}
 }
 
@@ -88,7 +88,7 @@ func (s *source) lane(name string) *sourceLane {
 }
 
 // room is how many more items the source takes in hand.
-func (s *source) room() int { return s.ReadAhead - s.held - len(s.loose) }
+func (s *source) room() int { return s.ReadAhead - len(s.hands) - len(s.loose) }
 
 // laneRoom is how many a lane may have in hand.
 func (s *source) laneRoom() int { return max(1, s.ReadAhead/4) }
@@ -152,10 +152,9 @@ func (s *source) admit(it *item) {
 // hand queues an item to be rolled forward.
 func (s *source) hand(it *item) {
 	if s.bytes >= aheadBytes {
-		it.step = nil
+		it.raw = nil
 	}
-	it.inHand = true
-	s.held++
+	s.hands[it.version] = it
 	s.lane(it.lane()).held++
 	s.bytes += it.size()
 	s.queues.add(it, s.Log.ShardOf(it.target))
@@ -163,9 +162,8 @@ func (s *source) hand(it *item) {
 
 // release takes an item out of hand; only its header stays.
 func (s *source) release(it *item) {
-	if it.inHand {
-		it.inHand = false
-		s.held--
+	if s.hands[it.version] == it {
+		delete(s.hands, it.version)
 		s.bytes -= it.size()
 		if l := s.lane(it.lane()); l.held > 1 || l.from > 0 {
 			l.held--
@@ -173,7 +171,7 @@ func (s *source) release(it *item) {
 			delete(s.lanes, it.lane())
 		}
 	}
-	it.step, it.effect = nil, nil
+	it.raw, it.effect = nil, nil
 }
 
 // finish notes that an item needs no further look.
@@ -245,17 +243,24 @@ func (s *source) cellKey(it *item) string {
 	return dueKey(s.shard, it.due, it.version)
 }
 
-// arm makes sure that an item which waits is woken.
+// arm makes sure that an item which waits is woken: at once when its cell has
+// been read already, else when it is read.
 func (s *source) arm(it *item) {
-	if it.alarm || !it.due.Before(s.horizon) && it.kind == dueCells && !s.guest {
+	if it.alarm {
 		return
 	}
-	if len(s.alarms) >= maxAlarms && it.kind == dueCells && !s.guest {
-		s.horizon = it.due // the cells from here on are read later
-		return
+	if it.kind == dueCells && !s.guest {
+		key := s.cellKey(it)
+		if key >= s.horizon {
+			return
+		}
+		if len(s.alarms) >= maxAlarms {
+			s.horizon = key // the cells from here on are read later
+			return
+		}
 	}
 	it.alarm = true
-	heap.Push(&s.alarms, it)
+	s.alarms.push(it)
 }
 
 const maxAlarms = 16384
@@ -265,7 +270,7 @@ func (s *source) wakeRoom() int { return 2 * s.ReadAhead }
 
 // wake takes in hand what is due.
 func (s *source) wake(now time.Time) {
-	for len(s.alarms) > 0 && !s.alarms[0].due.After(now) && s.held < s.wakeRoom() {
+	for len(s.alarms) > 0 && !s.alarms[0].due.After(now) && len(s.hands) < s.wakeRoom() {
 		it := heap.Pop(&s.alarms).(*item)
 		it.alarm = false
 		if it.over {
@@ -283,9 +288,9 @@ func (s *source) wake(now time.Time) {
 	}
 }
 
-// extend moves the horizon: what waits in memory and is due before is armed.
-func (s *source) extend(to time.Time) {
-	if !to.After(s.horizon) {
+// extend moves the horizon: what waits in memory and stands before is armed.
+func (s *source) extend(to string) {
+	if to <= s.horizon {
 		return
 	}
 	s.horizon = to

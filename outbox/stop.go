@@ -57,7 +57,7 @@ func (s *source) behind(st *stop, it *item) {
 // stopped: it is looked at again.
 func (s *source) decided(notice *item) {
 	st := s.stops[notice.target]
-	if it := st.head; it != nil && it.id == notice.id && !it.inHand {
+	if it := st.head; it != nil && it.id == notice.id && s.hands[it.version] != it {
 		it.due = time.Time{}
 		s.resume(it)
 	}
