@@ -45,9 +45,11 @@ func (e *engine) more() {
 // turn starts all that can be started.
 func (e *engine) turn() {
 	now := time.Now()
-	if !now.Before(e.sweep) && !e.ticking {
+	if !now.Before(e.sweep) {
 		e.sweep = now.Add(e.Sweep)
-		e.tick()
+		if e.own(); !e.ticking {
+			e.tick()
+		}
 		for _, s := range e.sources {
 			if s != nil {
 				s.more = true
@@ -100,9 +102,6 @@ func (e *engine) left(s *source, now time.Time) bool {
 func (e *engine) rest() time.Duration {
 	now := time.Now()
 	rest := e.sweep.Sub(now)
-	if e.ticking {
-		rest = e.Sweep
-	}
 	for _, s := range e.sources {
 		if s == nil {
 			continue
