@@ -204,12 +204,18 @@ func TestDecisionsAreChecked(t *testing.T) {
 	l := eventlogtest.New(t)
 	ctx := t.Context()
 	for name, fn := range map[string]func() (int, error){
-		"redrive by nobody":     func() (int, error) { return outbox.Redrive(ctx, l, outbox.Filter{}, outbox.Decision{}) },
-		"one payload for all":   func() (int, error) { return outbox.Redrive(ctx, l, outbox.Filter{}, outbox.Decision{By: "a", Data: []byte("1")}) },
-		"a payload not of JSON": func() (int, error) { return outbox.Redrive(ctx, l, outbox.Filter{ID: eventlog.ID{1}}, outbox.Decision{By: "a", Data: []byte("{")}) },
+		"redrive by nobody": func() (int, error) { return outbox.Redrive(ctx, l, outbox.Filter{}, outbox.Decision{}) },
+		"one payload for all": func() (int, error) {
+			return outbox.Redrive(ctx, l, outbox.Filter{}, outbox.Decision{By: "a", Data: []byte("1")})
+		},
+		"a payload not of JSON": func() (int, error) {
+			return outbox.Redrive(ctx, l, outbox.Filter{ID: eventlog.ID{1}}, outbox.Decision{By: "a", Data: []byte("{")})
+		},
 		"discard by nobody":     func() (int, error) { return outbox.Discard(ctx, l, outbox.Filter{}, outbox.Decision{Why: "x"}) },
 		"discard for no reason": func() (int, error) { return outbox.Discard(ctx, l, outbox.Filter{}, outbox.Decision{By: "a"}) },
-		"discard with payload":  func() (int, error) { return outbox.Discard(ctx, l, outbox.Filter{}, outbox.Decision{By: "a", Why: "x", Data: []byte("1")}) },
+		"discard with payload": func() (int, error) {
+			return outbox.Discard(ctx, l, outbox.Filter{}, outbox.Decision{By: "a", Why: "x", Data: []byte("1")})
+		},
 	} {
 		if _, err := fn(); !errors.Is(err, outbox.ErrDecision) {
 			t.Errorf("%s: %v", name, err)

@@ -2,8 +2,9 @@ package outbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -61,10 +62,9 @@ func (b *bells) take() []ring {
 	return out
 }
 
-// answer rings for a message. One that cannot be read may be about any shard.
-func (b *bells) answer(m *message.Message) {
-	bell, err := doorbell.Decode(m)
-	if err == nil {
+// answer rings for a message. One that is no bell may be about any shard.
+func (b *bells) answer(bell doorbell.Bell, ok bool) {
+	if ok {
 		b.ring(bell.Shard, strange)
 		return
 	}
@@ -82,32 +82,56 @@ func (r *Runner) hear(ctx context.Context, e *engine, work *sync.WaitGroup) (sto
 	return r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
 }
 
-// listen rings for each message. When the subscription fails or ends it is
-// renewed: until then the sweep does the work.
+// listen rings for each message until ctx ends.
 func (r *Runner) listen(ctx context.Context, b *bells) {
-	topic := r.topic()
-	for attempt := 1; ctx.Err() == nil; attempt++ {
-		messages, err := r.Wake.Subscribe(ctx, topic)
-		if err == nil {
-			for m := range messages {
-				attempt = 0
-				b.answer(m)
-				m.Ack()
-			}
-		}
-		if ctx.Err() == nil && r.Logger != nil {
+	topic := r.Topic
+	if topic == "" {
+		topic = DefaultTopic
+	}
+	line := doorbell.Line{Subscriber: r.Wake, Topic: topic, Lost: func(err error) {
+		if r.Logger != nil {
 			r.Logger.Warn("no notifications; the sweep finds the steps", "topic", topic, "err", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(faults.delay(max(attempt, 1))):
-		}
-	}
+	}}
+	line.Listen(ctx, func(m *message.Message) {
+		bell, err := doorbell.Decode(m)
+		b.answer(bell, err == nil)
+		m.Ack()
+	})
 }
 
-func (r *Runner) topic() string {
-	if r.Topic == "" {
-		return DefaultTopic
+// AddTo makes the runner a handler of a Watermill router of the user's: the
+// router runs it, from its own Run until it is closed, in place of r.Run, and
+// its Close waits until the batches in hand are finished. The notifications come
+// from subscriber, of topic ("" is DefaultTopic), and pass the router's
+// middleware; losing one costs latency and nothing else. nil: only what this
+// process commits, and the sweep. Any number of runners may join one router.
+//
+// What r.Run would refuse at once, the router's Run returns. When the runner ends
+// with an error, its handler ends, and the router with its last handler; the
+// router's logger is told.
+func (r *Runner) AddTo(router *message.Router, topic string, subscriber message.Subscriber) *message.Handler {
+	return doorbell.Join(router, doorbell.Job{
+		Name: "outbox", Topic: topic, Subscriber: subscriber,
+		Check: r.checkRouted, Run: r.Run, Ring: r.ring,
+	})
+}
+
+func (r *Runner) checkRouted() error {
+	_, err := r.engine()
+	if err == nil && r.Wake != nil {
+		err = errors.New("a runner in a router takes its notifications from there: leave Wake nil")
 	}
-	return r.Topic
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
+
+func (r *Runner) ring(b doorbell.Bell, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for e := range r.runs {
+		e.bells.answer(b, ok)
+	}
 }
