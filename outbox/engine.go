@@ -35,6 +35,7 @@ type engine struct {
 	looked   bool      // a tick has ended
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
+	visits   time.Time // the next look at others' parked steps
 	rolled   int       // outcomes and attempts that were written
 	draining bool
 	guests   bool // work on shards, too, that others hold

@@ -52,6 +52,10 @@ func (e *engine) turn() {
 		} else if e.looked {
 			e.own() // what is held may have run out
 		}
+		if e.looked && !now.Before(e.visits) {
+			e.visits = now.Add(e.Lease)
+			e.visit()
+		}
 		for _, s := range e.sources {
 			if s != nil {
 				s.more = true
@@ -65,7 +69,7 @@ func (e *engine) turn() {
 			continue
 		}
 		s.wake(e.Log.Now())
-		if s.leaving && e.left(s, now) {
+		if s.leaving && e.left(s, now) || s.visiting && e.visited(s) {
 			continue
 		}
 		s.read(now)
