@@ -36,16 +36,17 @@ func TestImportsPointOneWay(t *testing.T) {
 	)
 	backends := []string{module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite}
 	for pkg, forbidden := range map[string][]string{
-		"eventlog/driver":       append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
-		"eventlog":              append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
-		"eventlog/memlog":       {pebble, grpc, google, sqlite, watermill, cobra, testingPk},
-		"eventlog/pebblelog":    {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
-		"outbox":                append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
-		"saga":                  append([]string{module + "projection", cobra, testingPk}, backends...),
-		"projection":            append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
-		"projection/sqlsink":    {module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk},
-		"eventlog/eventlogtest": {pebble, grpc, google, sqlite, watermill, cobra},
-		"cmd/eventlog":          {grpc, google, testingPk},
+		"eventlog/driver":           append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
+		"eventlog":                  append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
+		"eventlog/memlog":           {pebble, grpc, google, sqlite, watermill, cobra, testingPk},
+		"eventlog/pebblelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
+		"outbox":                    append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
+		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),
+		"projection":                append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
+		"projection/sqlsink":        {module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk},
+		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
+		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
+		"cmd/eventlog":              {grpc, google, testingPk},
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()
