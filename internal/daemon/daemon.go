@@ -24,6 +24,7 @@ type Daemon struct {
 	// Addr is where the HTTP side listens, "" when it does not.
 	Addr string
 
+	side  *side           // nil: none
 	ctx   context.Context // ends when the daemon has to stop
 	ready atomic.Pointer[func() []error]
 }
@@ -70,14 +71,13 @@ func (f *Flags) Run(cmd *cobra.Command, work func(ctx context.Context, d *Daemon
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	d := &Daemon{Logger: logger, Metrics: newRegistry(), ctx: ctx}
-	s, err := f.serve(cmd, d)
-	if err != nil {
+	if d.side, err = f.serve(cmd, d); err != nil {
 		return err
 	}
-	lost := s.start(cancel)
+	lost := d.side.start(cancel)
 	err = within(ctx, workGrace, func() error { return work(ctx, d) })
 	cancel()
-	s.stop()
+	d.side.stop()
 	return errors.Join(err, lost())
 }
 

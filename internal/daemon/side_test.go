@@ -1,15 +1,19 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
-	"net/http"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/rollforward/rollforward/internal/cli"
 )
 
 // A daemon says how it fares from its start to its end.
@@ -117,22 +121,26 @@ func TestSlowClient(t *testing.T) {
 	r.expect("/health/live", 200, `{"status":"live"}`) // the other one has been accepted before
 	r.stop()
 	r.end()
+	if err := conn.SetReadDeadline(time.Now().Add(3 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the connection is open: %v", err)
+	}
 }
 
 // A daemon that is not to be seen any more ends, and says why.
 func TestListenerIsLost(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &side{server: &http.Server{}, listener: l, ended: make(chan error, 1)}
-	lost := make(chan struct{})
-	why := s.start(func() { close(lost) })
-	l.Close()
-	<-lost
-	s.stop()
-	if err := why(); !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), l.Addr().String()) {
-		t.Errorf("it said %v", err)
+	var stderr stream
+	status := command(t.Context(), &stderr, func(ctx context.Context, d *Daemon) error {
+		if err := d.side.listener.Close(); err != nil {
+			t.Error(err)
+		}
+		<-ctx.Done()
+		return nil
+	}, "--listen", "127.0.0.1:0")
+	if got := stderr.String(); status != cli.Failed || !strings.Contains(got, "worker: listening on 127.0.0.1:") {
+		t.Errorf("status %d: %s", status, got)
 	}
 }
