@@ -75,14 +75,16 @@ func (f *Flags) Run(cmd *cobra.Command, work func(ctx context.Context, d *Daemon
 		return err
 	}
 	lost := d.side.start(cancel)
-	err = within(ctx, workGrace, func() error { return work(ctx, d) })
+	stopping := func() { logger.Info(cmd.Root().Name() + ": stopping") }
+	err = within(ctx, workGrace, stopping, func() error { return work(ctx, d) })
 	cancel()
 	d.side.stop()
 	return errors.Join(err, lost())
 }
 
-// within runs work and waits for it, no longer than grace after the end of ctx.
-func within(ctx context.Context, grace time.Duration, work func() error) error {
+// within runs work and waits for it, no longer than grace after the end of ctx,
+// which it tells.
+func within(ctx context.Context, grace time.Duration, stopping func(), work func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- work() }()
 	select {
@@ -90,6 +92,7 @@ func within(ctx context.Context, grace time.Duration, work func() error) error {
 		return err
 	case <-ctx.Done():
 	}
+	stopping()
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -138,7 +138,7 @@ func TestWithin(t *testing.T) {
 				}
 				time.AfterFunc(stopAfter, cancel)
 				begin := time.Now()
-				err := within(ctx, workGrace, func() error {
+				err := within(ctx, workGrace, func() {}, func() error {
 					if c.takes > 0 {
 						time.Sleep(c.takes)
 						return errWork

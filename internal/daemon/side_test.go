@@ -34,6 +34,9 @@ func TestHealth(t *testing.T) {
 	r.expect("/health/ready", 503, `{"status":"not ready","reasons":["shutting down"]}`)
 	r.expect("/health/live", 200, `{"status":"live"}`)
 	r.end()
+	if log := r.stderr.String(); !strings.Contains(log, `"worker: stopping"`) {
+		t.Errorf("it does not say that it was told to stop: %s", log)
+	}
 	if _, err := net.Dial("tcp", r.Addr); err == nil {
 		t.Error("it listens after its end")
 	}
