@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,9 +108,9 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := eventlogtest.Open(t, &eventlog.Options{Shards: 2})
-		down := false
+		var down atomic.Bool
 		s := newFaulty(&slowSink{newSink(t)}, func() fault {
-			if down {
+			if down.Load() {
 				return refuse
 			}
 			return none
@@ -141,10 +142,10 @@ func TestHealth(t *testing.T) {
 		expect("at first", "good is starting", "bad is starting")
 		time.Sleep(time.Minute) // of the bubble
 		expect("when all is well")
-		down = true
+		down.Store(true)
 		appendTo(t, log, account(0), Posted{1})
 		expect("while the sink is down", "good: sink: injected", "bad: sink: injected")
-		down = false
+		down.Store(false)
 		time.Sleep(time.Hour)
 		expect("afterwards")
 		appendTo(t, log, account(0), Posted{13})
@@ -177,10 +178,10 @@ func TestHealthOfAStall(t *testing.T) {
 			if e.Amount == 7 {
 				<-leave
 			}
-			time.Sleep(40 * time.Second) // of the bubble
+			time.Sleep(25 * time.Second) // of the bubble
 			return nil
 		})
-		r := &sqlsink.Runner{Log: log, Sink: newSink(t), Projections: []sqlsink.Projection{p}, Batch: 1}
+		r := &sqlsink.Runner{Log: log, Sink: newSink(t), Projections: []sqlsink.Projection{p}, Batch: 2}
 		start(t, r)
 		time.Sleep(time.Hour)
 		expect := func(when, says string) {
