@@ -36,6 +36,7 @@ type Tx struct {
 	states []interface{ follow(*part) } // that were loaded
 	sizes  []shardSize                  // of what is written, by shard
 	index  int                          // number of the next event; savepoints do not turn it back
+	undo   []func()                     // what OnRollback was told
 
 	turn *turn
 
@@ -234,23 +235,34 @@ func (tx *Tx) Savepoint(fn func() error) (err error) {
 	return err
 }
 
+// OnRollback calls f when the savepoint that is under way, or one around it, is
+// rolled back, those that came last first. It is for libraries that keep what
+// they are told beside the transaction until its function ends; f must not use
+// tx.
+func (tx *Tx) OnRollback(f func()) { tx.undo = append(tx.undo, f) }
+
 type savepoint struct {
-	events, onces, tables int
-	meta                  Meta
-	sizes                 []shardSize
-	cells                 []cellUse
+	events, onces, tables, undo int
+	meta                        Meta
+	sizes                       []shardSize
+	cells                       []cellUse
 }
 
 func (tx *Tx) mark() savepoint {
 	meta := tx.meta
 	meta.Extra = maps.Clone(meta.Extra)
-	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), meta,
+	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.undo), meta,
 		append([]shardSize(nil), tx.sizes...), append([]cellUse(nil), tx.cells...)}
 }
 
 func (tx *Tx) rollback(s savepoint) {
 	tx.events, tx.onces, tx.tables = tx.events[:s.events], tx.onces[:s.onces], tx.tables[:s.tables]
 	tx.meta, tx.sizes = s.meta, s.sizes
+	for n := len(tx.undo); n > s.undo; n = len(tx.undo) {
+		f := tx.undo[n-1]
+		tx.undo = tx.undo[:n-1]
+		f()
+	}
 	for i := range tx.cells {
 		u := &tx.cells[i]
 		if i < len(s.cells) {

@@ -347,17 +347,12 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 	if w.refused != nil {
 		return w.refused
 	}
-	links, spent := len(b.chain), b.spent
-	err := tx.Savepoint(func() error {
+	return tx.Savepoint(func() error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
 		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{})
 	})
-	if err != nil {
-		b.chain, b.spent = b.chain[:links], spent
-	}
-	return err
 }
 
 // do runs the handler's function; that of an Effect ran before.
@@ -381,7 +376,6 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 	attempt := l.attempts + 1
 	*tx.Meta() = w.meta()
 	if Aborted(cause) || policy.exhausted(attempt) {
-		links, spent := len(b.chain), b.spent
 		err := tx.Savepoint(func() error { return b.bury(tx, w, l, attempt, cause) })
 		switch {
 		case err == nil:
@@ -392,7 +386,6 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}
-		b.chain, b.spent = b.chain[:links], spent
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
 		*tx.Meta() = w.meta()
 	}
