@@ -129,9 +129,8 @@ func (b *batch) halve() bool {
 			if w.left {
 				continue
 			}
-			if keep--; keep < 0 {
-				w.left, w.outcome = true, outcome{}
-			}
+			keep--
+			w.left = keep < 0
 		}
 	}
 	return true
@@ -176,6 +175,11 @@ func (w *work) decode(raw []byte) {
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.tx, b.taken, b.spent, b.linked = tx, 0, 0, nil
 	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			w.outcome = outcome{} // of a run before, which may have come further
+		}
+	}
 	for i, g := range b.groups {
 		if !b.begin(i) {
 			break
@@ -216,7 +220,6 @@ func (b *batch) cutOff() []*group {
 func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	lives := make([]life, len(g.works))
 	for i, w := range g.works { // first: a transaction that has written much reads slowly
-		w.outcome = outcome{}
 		if w.left {
 			continue
 		}
