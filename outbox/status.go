@@ -102,7 +102,7 @@ func (s *source) info() ShardInfo {
 		}
 		i.Oldest = max(i.Oldest, now.Sub(it.ready()))
 	}
-	for _, key := range s.drops {
+	for key := range s.drops {
 		s.uncount(&i, key)
 	}
 	for _, it := range s.loose {

@@ -115,7 +115,7 @@ func (s *source) goOn(target string, st *stop) {
 }
 
 // drainStop reads the next cells of a stop that goes on; nil: there are none.
-func (s *source) drainStop() func(context.Context) (func(), error) {
+func (s *source) drainStop(time.Time) reading {
 	for target, st := range s.stops {
 		if st.head != nil || st.inHand > 0 || !st.cells || s.room() <= 0 {
 			continue
@@ -136,10 +136,13 @@ func (s *source) drained(target string, st *stop, items []*item, full bool) {
 	st.cells = full
 	for _, it := range items {
 		st.from = it.cell + "\x00"
-		if s.celled[it.version] != nil || s.loose[it.version] != nil {
-			continue
-		}
-		if s.adopt(it, stopCells) {
+		if have := s.loose[it.version]; have != nil && have.kind == stopCells && have.cell == "" { // it was there before
+			have.cell = it.cell
+			st.waiting = slices.DeleteFunc(st.waiting, func(o *item) bool { return o == have })
+			s.celled[it.version] = have
+			st.inHand++
+			s.resume(have)
+		} else if !s.known(it) && s.adopt(it, stopCells) {
 			st.inHand++
 			s.hand(it)
 		}
