@@ -111,7 +111,7 @@ func (s *source) took(it *item) {
 		s.park(it)
 	case it.again && stopped:
 		s.decided(it)
-	case !stopped && !it.due.After(s.Log.Now()) && !s.laneTakes(it):
+	case !it.due.After(s.Log.Now()) && !s.laneTakes(it, stopped):
 		*s.state(it.version) = deferred
 	default:
 		s.admit(it)
@@ -119,10 +119,11 @@ func (s *source) took(it *item) {
 }
 
 // laneTakes reports whether the item's lane has room for it, and notes where it has
-// none any more.
-func (s *source) laneTakes(it *item) bool {
+// none any more. What is behind a stop takes no room, but it must not overtake
+// what was left unread.
+func (s *source) laneTakes(it *item, stopped bool) bool {
 	l := s.lanes[it.lane()]
-	if l == nil || l.from == 0 && l.held < s.laneRoom() {
+	if l == nil || l.from == 0 && (stopped || l.held < s.laneRoom()) {
 		return true
 	}
 	if l.from == 0 {
