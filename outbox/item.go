@@ -30,6 +30,7 @@ type item struct {
 	effect  *effectResult // of a run
 
 	cell   string // that it is stored in; "": none
+	left   string // that it is being moved out of
 	kind   string // of the cell that it is to be in
 	reason string // why it is parked
 	over   bool

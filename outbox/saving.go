@@ -76,6 +76,7 @@ func (s *source) prepare() *saving {
 		if it.cell != "" {
 			v.mark.count(it.cell, -1)
 		}
+		it.left, it.cell = it.cell, "" // where it is is not certain until the saving is done
 	}
 	for key := range s.drops {
 		if len(v.drops) == saveCells {
@@ -202,10 +203,13 @@ func (s *source) stored(v *saving, now mark, version uint64, err error) {
 	case errors.Is(err, errMoved): // it is not done, and never will be
 		s.failed("", nil)
 		s.mark, s.version, s.saved, s.dirty = now, version, time.Time{}, true
+		s.unsettle(v)
 	case err != nil:
 		s.dirty = true
 		if v.doubt = v.doubt || errors.Is(err, eventlog.ErrUnknown); v.doubt {
 			s.doubt = v
+		} else {
+			s.unsettle(v)
 		}
 		s.failed("the cursor of a shard cannot be saved", err)
 		if errors.Is(err, errLost) {
@@ -231,7 +235,22 @@ func (s *source) settleSaving(v *saving) {
 		if it.cell != v.old[i] && it.cell != v.cells[i].Key && it.cell != "" { // found meanwhile
 			s.drop(it.cell)
 		}
+		it.left = ""
 		s.put(it, v.cells[i].Key)
+	}
+}
+
+// unsettle takes in that a saving is not done: its items are where they were.
+func (s *source) unsettle(v *saving) {
+	for i, it := range v.puts {
+		it.left = ""
+		switch old := v.old[i]; {
+		case old == "" || it.cell != "":
+		case it.over:
+			s.drop(old)
+		default:
+			it.cell = old
+		}
 	}
 }
 

@@ -223,8 +223,12 @@ func (s *source) park(it *item) {
 // setAside has an item put into a cell with the next saving.
 func (s *source) setAside(it *item, kind string) {
 	it.kind = kind
-	if it.cell == s.cellKey(it) {
-		return // it stands there already
+	if it.cell == s.cellKey(it) { // it stands there already
+		if !s.guest {
+			delete(s.loose, it.version)
+			*s.state(it.version) = over
+		}
+		return
 	}
 	s.dirty = true
 	if s.guest { // whoever has the cursor will find it

@@ -96,9 +96,9 @@ func (s *source) info() ShardInfo {
 	}
 	now := s.Log.Now()
 	for _, it := range s.hands {
-		if it.cell != "" { // it is counted as waiting until it is done
+		if cell := max(it.cell, it.left); cell != "" { // it is counted as waiting until it is done
 			i.Backlog++
-			s.uncount(&i, it.cell)
+			s.uncount(&i, cell)
 		}
 		i.Oldest = max(i.Oldest, now.Sub(it.ready()))
 	}
@@ -106,7 +106,7 @@ func (s *source) info() ShardInfo {
 		s.uncount(&i, key)
 	}
 	for _, it := range s.loose {
-		if it.cell == "" {
+		if it.cell == "" && it.left == "" {
 			i.count(it.kind, 1)
 		}
 	}

@@ -45,15 +45,14 @@ func (s *source) stopAt(it *item, dead bool) {
 // behind lets an item wait until its target goes on.
 func (s *source) behind(st *stop, it *item) {
 	s.release(it)
-	if it.kind = stopCells; it.cell == s.cellKey(it) { // it is read again
+	s.setAside(it, stopCells)
+	if it.cell == s.cellKey(it) { // it is read again
 		delete(s.celled, it.version)
-		*s.state(it.version) = over
 		if st.cells = true; st.from > it.cell {
 			st.from = it.cell
 		}
 		return
 	}
-	s.setAside(it, stopCells)
 	st.waiting = append(st.waiting, it)
 }
 

@@ -3,12 +3,14 @@ package outbox_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -89,5 +91,73 @@ func TestStopWithPriorities(t *testing.T) {
 			t.Errorf("a/1: %v", got)
 		}
 		stop()
+	})
+}
+
+// TestStopLetsTheCursorPass: a step that stops its target again while it is put into
+// the cell where it stands then does not hold the cursor.
+func TestStopLetsTheCursorPass(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := over(t, slow{memlog.Open(), 0, time.Second}, single)
+		gate := make(chan struct{})
+		hangs := outbox.On(func(tx *eventlog.Tx, a Add2) error { <-gate; return nil }, nil)
+		fails := outbox.On(func(tx *eventlog.Tx, f Fail) error {
+			time.Sleep(2 * time.Second)
+			return errFail
+		}, &outbox.Policy{Ordered: true, Attempts: 1})
+		start(t, calm(l, hangs, fails))
+		sleep(10 * time.Second)
+		enqueue(t, l, Add2{"slow/1", 0}, Fail{"a/1"})
+		sleep(2*time.Second + 500*time.Millisecond) // it is dead, and on its way into a cell
+		redrive(t, l, outbox.Filter{}, byAnn, 1)
+		sleep(time.Minute)
+		close(gate)
+		sleep(time.Minute)
+		value, _, err := l.ReadCell(t.Context(), "$steps\x01cursor\x010000")
+		if want := fmt.Sprintf(`{"at":%d,`, 2+1); err != nil || !strings.HasPrefix(string(value), want) {
+			t.Errorf("the cursor is %s, want %s…: %v", value, want, err)
+		}
+	})
+}
+
+// TestBackBehindAStop: a step that fails behind a stop, and whose target is stopped
+// again when its time has come, is not forgotten, though it was on its way to
+// where it should have waited for its time.
+func TestBackBehindAStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := over(t, slow{memlog.Open(), 0, 5 * time.Second}, single)
+		broken := true
+		flaky := outbox.On(func(tx *eventlog.Tx, a Add2) error {
+			if broken {
+				return errFail
+			}
+			return tx.Append(a.To, Added{a.N})
+		}, &outbox.Policy{Backoff: 2 * time.Second})
+		r := runner(l, moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1}), flaky, adding)
+		r.Sweep, r.Lease = 30*time.Second, time.Hour
+		start(t, r)
+		sleep(time.Minute)
+		enqueue(t, l, Fail{"a/1"})
+		sleep(time.Second)
+		enqueue(t, l, Add2{"a/1", 1}, Fail{"a/1"}, Add{"a/1", 2})
+		sleep(time.Minute) // all of them are in cells
+		if n, err := outbox.Discard(t.Context(), l, outbox.Filter{}, byAnn); n != 1 || err != nil {
+			t.Errorf("%d discarded: %v", n, err)
+		}
+		sleep(time.Minute) // the first one fails, and the second one stops the target again
+		broken = false
+		redrive(t, l, outbox.Filter{}, byAnn, 1)
+		sleep(5 * time.Minute)
+		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1, 1, 2}) && !slices.Equal(got, []int{-1, 2, 1}) {
+			t.Errorf("a/1: %v", got)
+		}
+		if n := len(pending(t, l)); n != 0 {
+			t.Errorf("%d pending", n)
+		}
+		if due, _, stopped := waiting(t, r); due+stopped != 0 {
+			t.Errorf("%d wait, %d are stopped, by the status", due, stopped)
+		}
 	})
 }
