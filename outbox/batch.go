@@ -304,7 +304,10 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	}
 	begin := time.Now()
 	*tx.Meta() = w.meta()
-	err := b.expired(tx, w)
+	var err error
+	if w.handler.Effect == nil { // else that was looked at before it ran
+		err = b.expired(tx, w, l)
+	}
 	if err == nil {
 		err = b.try(tx, w)
 	}
@@ -326,12 +329,17 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	return o, err
 }
 
-// expired returns an error for a step that comes too late.
-func (b *batch) expired(tx *eventlog.Tx, w *work) error {
+// expired returns an error for a step that comes too late: it counts from its
+// commit, from the time that it was given, or from when it was redriven, and not
+// from its attempts.
+func (b *batch) expired(tx *eventlog.Tx, w *work, l life) error {
 	ttl := w.handler.Policy.TTL
 	since := w.time
-	if w.due.After(since) {
-		since = w.due
+	if due := w.step.Due; due != nil && due.After(since) {
+		since = *due
+	}
+	if l.redriven.After(since) {
+		since = l.redriven
 	}
 	if ttl > 0 && tx.Time().After(since.Add(ttl)) {
 		return Abort(fmt.Errorf("%w: it should have run by %s", ErrExpired, since.Add(ttl).Format(time.RFC3339Nano)))
@@ -370,7 +378,7 @@ func (w *work) do(tx *eventlog.Tx) error {
 		}
 		return err
 	}
-	return guard(func() error { return w.handler.Do(tx, w.step.raw()) })
+	return w.guard(func() error { return w.handler.Do(tx, w.step.raw()) })
 }
 
 // fail writes down that an attempt failed, and what follows from it.
@@ -403,7 +411,7 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 // bury ends a step that has failed for good.
 func (b *batch) bury(tx *eventlog.Tx, w *work, l life, attempt int, cause error) error {
 	if h := w.handler; h.Failed != nil {
-		if err := guard(func() error { return h.Failed(tx, w.step.raw(), cause) }); err != nil {
+		if err := w.guard(func() error { return h.Failed(tx, w.step.raw(), cause) }); err != nil {
 			return err
 		}
 		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{Error: text(cause)})
@@ -428,12 +436,24 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 	return tx.Append(stream, e)
 }
 
-// guard makes a panic of a user's function an error.
-func guard(fn func() error) (err error) {
+// guard makes a panic of a user's function an error. That it ends the goroutine
+// cannot be helped: it is remembered.
+func (w *work) guard(fn func() error) (err error) {
+	returned := false
 	defer func() {
+		if returned {
+			return
+		}
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		} else {
+			w.exited = errExited
 		}
 	}()
-	return fn()
+	err = fn()
+	returned = true
+	return err
 }
+
+// errExited: a handler called runtime.Goexit, as a test does that fails.
+var errExited = errors.New("the handler has ended its goroutine")

@@ -3,6 +3,7 @@ package outbox
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -33,13 +34,21 @@ func cellsOf(kind string, shard int) string {
 }
 
 func dueKey(shard int, due time.Time, version uint64) string {
-	return fmt.Sprintf("%s%020d\x01%020d", cellsOf(dueCells, shard), max(0, due.UnixNano()), version)
+	return fmt.Sprintf("%s\x01%020d", dueFrom(shard, due), version)
 }
 
 // dueFrom is the first key of what is due at t or later.
 func dueFrom(shard int, t time.Time) string {
-	return fmt.Sprintf("%s%020d", cellsOf(dueCells, shard), max(0, t.UnixNano()))
+	ns := max(0, t.UnixNano())
+	if t.After(lastTime) {
+		ns = math.MaxInt64
+	}
+	return fmt.Sprintf("%s%020d", cellsOf(dueCells, shard), ns)
 }
+
+// lastTime is the last one that an int64 has nanoseconds for: what is due later is
+// among what is due then.
+var lastTime = time.Unix(0, math.MaxInt64)
 
 func parkedKey(shard int, typ string, version uint64) string {
 	if typ == "" {
@@ -99,12 +108,14 @@ type header struct {
 	Timer  string      `json:"timer,omitempty"`
 	Time   time.Time   `json:"time"` // of its commit
 	Due    time.Time   `json:"due,omitzero"`
+	Size   int         `json:"size,omitempty"` // of what is stored
 	Again  bool        `json:"again,omitempty"`
 	Reason string      `json:"reason,omitempty"`
 }
 
 func (it *item) header() []byte {
-	h := header{ID: it.id, Type: it.typ, Target: it.target, Timer: it.timer, Time: it.time, Due: it.due, Again: it.again, Reason: it.reason}
+	h := header{ID: it.id, Type: it.typ, Target: it.target, Timer: it.timer, Time: it.time, Due: it.due, Size: it.length,
+		Again: it.again, Reason: it.reason}
 	b, err := json.Marshal(&h)
 	if err != nil {
 		panic(err) // texts, times and ids
@@ -124,7 +135,7 @@ func cellItem(key string, value []byte) (*item, error) {
 		return nil, fmt.Errorf("%w: cell %q: %w", eventlog.ErrCorrupt, key, err)
 	}
 	return &item{version: version, id: h.ID, time: h.Time, typ: h.Type, target: h.Target, timer: h.Timer, due: h.Due,
-		again: h.Again, reason: h.Reason, cell: key}, nil
+		length: h.Size, again: h.Again, reason: h.Reason, cell: key}, nil
 }
 
 func dropCell(key string) driver.CellOp {

@@ -30,13 +30,13 @@ func (b *batch) perform(ctx context.Context) (bool, error) {
 	if edited != nil {
 		step.Data = edited
 	}
-	if w.effect != nil { // it came too late
+	if w.effect != nil || w.refused != nil { // it came too late, or cannot run
 		return true, nil
 	}
 	limited, cancel := context.WithTimeout(ctx, w.handler.Policy.timeout())
 	defer cancel()
 	r := new(effectResult)
-	r.err = guard(func() (err error) {
+	r.err = w.guard(func() (err error) {
 		r.result, err = w.handler.Effect(limited, w.id.String(), step.raw())
 		return err
 	})
@@ -65,7 +65,7 @@ func (b *batch) look(ctx context.Context, w *work) (o outcome, edited []byte, er
 				return err
 			}
 		}
-		if late := b.expired(tx, w); late != nil {
+		if late := b.expired(tx, w, l); late != nil && w.effect == nil {
 			w.effect = &effectResult{err: late}
 		}
 		switch {

@@ -35,6 +35,7 @@ type engine struct {
 	looked   bool      // a tick has ended
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
+	began    time.Time
 	visits   time.Time // the next look at others' parked steps
 	rolled   int       // outcomes and attempts that were written
 	draining bool
@@ -214,8 +215,8 @@ func (e *engine) own() {
 		}
 	}
 	for _, shard := range e.keeper.Surplus() {
-		if s := e.sources[shard]; s != nil && !s.guest {
-			s.leaving = true
+		if s := e.sources[shard]; s != nil && !s.guest && !s.leaving {
+			s.leaving, s.until = true, time.Now().Add(e.Grace)
 		}
 	}
 }

@@ -27,7 +27,9 @@ type item struct {
 	err     error         // it cannot be read
 	seq     uint64        // its place among the items of its target
 	raw     []byte        // as stored; nil: not in memory
+	length  int           // of what is stored, 0: not known
 	effect  *effectResult // of a run
+	exited  error         // its handler has ended the goroutine: an attempt to be counted
 
 	cell   string // that it is stored in; "": none
 	left   string // that it is being moved out of
@@ -42,7 +44,7 @@ type item struct {
 // step runs. Most steps say their type and target and are not special: of these
 // the rest is decoded when it is needed.
 func newItem(r *eventlog.Record) *item {
-	it := &item{version: r.Version, id: r.ID, time: r.Time}
+	it := &item{version: r.Version, id: r.ID, time: r.Time, length: len(r.Data)}
 	if r.Type != typeEnqueued && r.Type != typeAgain {
 		it.err = fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
 		return it

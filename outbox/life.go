@@ -91,6 +91,7 @@ type life struct {
 	first     time.Time // attempt
 	last      time.Time // attempt
 	due       time.Time // not before
+	redriven  time.Time // the last time
 	err       string    // of the last attempt
 	data      json.RawMessage
 	over      bool // done, dead, cancelled or discarded
@@ -116,7 +117,7 @@ func (l *life) apply(r *eventlog.Record) error {
 		if err := r.Decode(&v); err != nil {
 			return err
 		}
-		*l = life{data: l.data}
+		*l = life{data: l.data, redriven: r.Time}
 		if v.Data != nil {
 			l.data = v.Data
 		}

@@ -35,7 +35,7 @@ func (b *batch) link(tx *eventlog.Tx, s Raw) error {
 		return fmt.Errorf("%w: %s: %w", ErrStep, s.Type, err)
 	}
 	need := len(data) + len(s.Stream) + linkExtra
-	if len(data) > eventlog.MaxEvent || tx.Room(b.shard) < b.spent+need {
+	if len(data) > maxStep || tx.Room(b.shard) < b.spent+need {
 		return fmt.Errorf("step %s for %s: %w: %d bytes, and the commit holds others", s.Type, s.Stream, eventlog.ErrTooLarge, len(data))
 	}
 	n, spent := len(b.chain), b.spent

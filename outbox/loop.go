@@ -11,11 +11,13 @@ import (
 func (e *engine) run(ctx context.Context) error {
 	work, stop := e.patience(ctx)
 	defer stop()
-	e.work = work
+	e.work, e.began = work, time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for ctx.Err() == nil && e.fatal == nil && !e.done() {
-		e.turn()
+	for ctx.Err() == nil && e.fatal == nil {
+		if e.turn(); e.done() { // a turn begins all that there is to do
+			break
+		}
 		timer.Reset(e.rest())
 		select {
 		case then := <-e.inbox:
@@ -93,11 +95,12 @@ func (e *engine) answer() {
 	}
 }
 
-// left gives a shard back when its work in hand is done; the rest is for whoever
-// comes next.
+// left gives a shard back when its work in hand is done, or takes too long for the
+// others to wait; the rest is for whoever comes next.
 func (e *engine) left(s *source, now time.Time) bool {
 	e.dropItems(s)
-	if len(s.hands) > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause) {
+	busy := len(s.hands) > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause)
+	if busy && now.Before(s.until) {
 		return false
 	}
 	e.giveBack(s)
@@ -125,6 +128,9 @@ func (s *source) rest(now time.Time) time.Duration {
 	rest := time.Duration(math.MaxInt64)
 	if len(s.alarms) > 0 && len(s.hands) < s.wakeRoom() {
 		rest = s.alarms[0].due.Sub(s.Log.Now())
+	}
+	if s.leaving {
+		rest = min(rest, s.until.Sub(now))
 	}
 	paused := s.pause.Sub(now)
 	if paused > 0 {

@@ -159,7 +159,7 @@ func (q *queue) cut(n, maxBytes int) []*item {
 		if q.items[k].handler.Effect != nil && k > 0 {
 			break
 		}
-		size += q.items[k].size()
+		size += q.items[k].length
 		if k++; size >= maxBytes || q.items[k-1].handler.Effect != nil {
 			break
 		}

@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,33 +76,64 @@ func (s *source) load(time.Time) reading {
 		if err != nil {
 			return nil, err
 		}
-		stopped, err := s.names(ctx, stopCells)
+		stopped, err := s.stoppedTargets(ctx)
 		if err != nil {
 			return nil, err
 		}
-		types, err := s.names(ctx, parkedCells)
+		types, err := s.parkedTypes(ctx)
 		return func() { s.begin(decodeMark(value), version, stopped, types) }, err
 	}
 }
 
-// names returns the targets or types of which there are cells.
-func (s *source) names(ctx context.Context, kind string) (names []string, err error) {
-	prefix := cellsOf(kind, s.shard)
-	for from := prefix; ; {
-		found := ""
-		for c, err := range s.Log.Cells(ctx, from, above(strings.TrimSuffix(prefix, "\x01")), 1) {
-			if err != nil {
-				return nil, err
-			}
-			found, _, _ = strings.Cut(c.Key[len(prefix):], "\x01")
+// stoppedTargets returns the targets of which there are cells, those that a page
+// of cells has at a time.
+func (s *source) stoppedTargets(ctx context.Context) (targets []string, err error) {
+	for from := cellsOf(stopCells, s.shard); ; {
+		names, err := s.names(ctx, stopCells, from, namesPage)
+		if err != nil || len(names) == 0 {
+			return targets, err
 		}
-		if found == "" {
-			return names, nil
-		}
-		names = append(names, found)
-		from = prefix + found + "\x02"
+		from = cellsOf(stopCells, s.shard) + names[len(names)-1] + "\x02"
+		targets = append(targets, slices.Compact(names)...)
 	}
 }
+
+// parkedTypes returns the types of parked steps that this runner knows, and the
+// place of those that could not be read. It looks for the ones that it knows, since
+// there may be any number of others.
+func (s *source) parkedTypes(ctx context.Context) (types []string, err error) {
+	known := append(slices.Sorted(maps.Keys(s.handlers)), unreadable)
+	slices.Sort(known)
+	for len(known) > 0 {
+		names, err := s.names(ctx, parkedCells, cellsOf(parkedCells, s.shard)+known[0], 1)
+		if err != nil || len(names) == 0 {
+			return types, err
+		}
+		at, found := slices.BinarySearch(known, names[0])
+		if found {
+			types = append(types, known[at])
+			at++
+		}
+		known = known[max(1, at):]
+	}
+	return types, nil
+}
+
+// names returns the targets or types of the first cells from a key on, limit at
+// most.
+func (s *source) names(ctx context.Context, kind, from string, limit int) (names []string, err error) {
+	prefix := cellsOf(kind, s.shard)
+	for c, err := range s.Log.Cells(ctx, from, above(strings.TrimSuffix(prefix, "\x01")), limit) {
+		if err != nil {
+			return nil, err
+		}
+		name, _, _ := strings.Cut(c.Key[len(prefix):], "\x01")
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+const namesPage = 256
 
 func (s *source) begin(m mark, version uint64, stopped, types []string) {
 	if !s.guest && m.Epoch > s.epoch { // somebody else has the shard, and we do not know yet
@@ -114,14 +146,10 @@ func (s *source) begin(m mark, version uint64, stopped, types []string) {
 	s.mark, s.version, s.base, s.far, s.loaded = m, version, m.At, m.Far, true
 	s.tail = m.At
 	for _, target := range stopped {
-		if !s.visiting {
-			s.stops[target] = &stop{cells: true}
-		}
+		s.stops[target] = &stop{cells: true}
 	}
 	for _, typ := range types {
-		if s.handlers[typ] != nil || typ == unreadable {
-			s.parked = append(s.parked, parkedType{typ: typ, from: parkedKey(s.shard, typ, 0)})
-		}
+		s.parked = append(s.parked, parkedType{typ: typ, from: parkedKey(s.shard, typ, 0)})
 	}
 }
 

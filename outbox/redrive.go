@@ -58,8 +58,8 @@ func Discard(ctx context.Context, l *eventlog.Log, which Filter, d Decision) (in
 }
 
 func decide(ctx context.Context, l *eventlog.Log, which Filter, d Decision, what, typ string) (n int, err error) {
-	if d.By == "" {
-		return 0, fmt.Errorf("outbox: %s: %w: nobody is named", what, ErrDecision)
+	if d.By == "" || len(d.By) > eventlog.MaxName {
+		return 0, fmt.Errorf("outbox: %s: %w: By is to have a name of up to %d bytes", what, ErrDecision, eventlog.MaxName)
 	}
 	for i, err := range Dead(ctx, l) {
 		if err != nil {
@@ -84,12 +84,15 @@ func decide(ctx context.Context, l *eventlog.Log, which Filter, d Decision, what
 func decideOne(ctx context.Context, l *eventlog.Log, i Info, d Decision, typ string) (done bool, err error) {
 	shard := l.ShardOf(i.Target)
 	v, err := event(typ, verdict(d), stepTag(i.ID))
+	if err == nil && d.Data != nil && len(v.Data) > maxStep-2*spare { // it may die again
+		err = fmt.Errorf("%w: payload of %d bytes as it is stored, at most %d", eventlog.ErrTooLarge, len(v.Data), maxStep-2*spare)
+	}
 	if err != nil {
 		return false, err
 	}
-	step := enqueued{Type: i.Type, Target: i.Target, Timer: i.Timer, Step: i.ID, Chain: i.Chain, Cause: i.Cause, Actor: d.By, Data: i.Data}
-	if d.Data != nil {
-		step.Data = d.Data
+	step := enqueued{Type: i.Type, Target: i.Target, Timer: i.Timer, Step: i.ID, Chain: i.Chain, Cause: i.Cause, Actor: d.By}
+	if d.Data == nil { // else it is in the decision
+		step.Data = i.Data
 	}
 	again, err := event(typeAgain, &step)
 	if err != nil {

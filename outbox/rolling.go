@@ -2,8 +2,11 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
 )
 
 // slowBatch is when the targets of a batch that are not begun yet are taken out
@@ -30,21 +33,31 @@ func (e *engine) start() bool {
 		return true
 	}
 	b := e.fill(slot)
-	e.busy++
 	if len(b.groups) > 1 {
 		e.slow[b] = time.Now()
 	}
-	e.do(func(ctx context.Context) func() {
-		begin := time.Now()
-		err := b.roll(ctx)
-		took := time.Since(begin)
-		return func() {
-			e.busy--
-			delete(e.slow, b)
-			e.settle(b, took, err)
-		}
-	})
+	e.roll(b, &e.busy, b.roll)
 	return true
+}
+
+// roll has a batch done beside the loop, which hears of its end also when a user's
+// function ends the goroutine.
+func (e *engine) roll(b *batch, running *int, work func(ctx context.Context) error) {
+	e.doing++
+	*running++
+	go func() {
+		begin, err := time.Now(), errExited
+		defer func() {
+			took := time.Since(begin)
+			e.inbox <- func() {
+				e.doing--
+				*running--
+				delete(e.slow, b)
+				e.settle(b, took, err)
+			}
+		}()
+		err = work(e.work)
+	}()
 }
 
 // fill makes a batch of what is ready in a shard.
@@ -60,7 +73,7 @@ func (e *engine) fill(slot int) *batch {
 		b.groups = append(b.groups, g)
 		for _, w := range g.works {
 			n--
-			size -= w.size()
+			size -= w.length
 		}
 		if q.faults > 0 { // it goes alone
 			break
@@ -72,18 +85,12 @@ func (e *engine) fill(slot int) *batch {
 func (e *engine) startEffect(slot int) {
 	q := e.queues.take(slot, func(*queue) bool { return true })
 	b := &batch{engine: e, shard: q.shard, groups: []*group{e.group(q, 1, 1)}}
-	e.effects++
-	e.do(func(ctx context.Context) func() {
-		begin := time.Now()
+	e.roll(b, &e.effects, func(ctx context.Context) error {
 		run, err := b.perform(ctx)
 		if err == nil && run {
 			err = b.roll(ctx)
 		}
-		took := time.Since(begin)
-		return func() {
-			e.effects--
-			e.settle(b, took, err)
-		}
+		return err
 	})
 }
 
@@ -91,10 +98,10 @@ func (e *engine) startEffect(slot int) {
 func (e *engine) group(q *queue, n, size int) *group {
 	g := &group{queue: q}
 	for _, it := range q.cut(n, size) {
-		g.works = append(g.works, &work{item: it, stored: it.raw})
+		g.works = append(g.works, &work{item: it, stored: it.raw, refused: it.exited})
 	}
 	if s := e.sources[q.shard]; s != nil && !s.guest && s.loaded && !s.lost {
-		g.chained, g.known = !s.behindTarget(q), s.next()-1
+		g.chained, g.known = q.faults == 0 && !s.behindTarget(q), s.next()-1
 	}
 	return g
 }
@@ -168,7 +175,7 @@ func (e *engine) settleWork(w *work) {
 	if o.wrote {
 		e.tell(it, o)
 	}
-	it.effect = nil
+	it.effect, it.exited = nil, nil
 	ordered := it.handler.Policy.Ordered
 	switch {
 	case s.lost:
@@ -198,7 +205,13 @@ func (e *engine) settleWork(w *work) {
 // blame, so none counts an attempt, and their order stays. From then on each
 // goes alone, until one went well.
 func (e *engine) fault(b *batch, groups []*group, err error) {
-	if e.work.Err() == nil {
+	switch {
+	case e.work.Err() != nil:
+	case errors.Is(err, errExited): // this counts with the next batch
+		e.Logger.Error("a handler has ended its goroutine", "shard", b.shard)
+	case errors.Is(err, eventlog.ErrConflict): // the store is not to blame either
+		e.Logger.Warn("a batch met others each time; it is tried again", "shard", b.shard, "err", err)
+	default:
 		e.trouble("the store failed a batch; it is tried again", b.shard, err)
 	}
 	for _, g := range groups {

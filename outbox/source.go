@@ -44,9 +44,10 @@ type source struct {
 	stops   map[string]*stop
 
 	reading, saving, dirty, lost, leaving bool
-	scanning                              bool // the reading is one of cells
-	rotation                              int  // which kind of reading comes first
-	misses                                int  // readings and savings in a row that failed
+	scanning                              bool      // the reading is one of cells
+	until                                 time.Time // it waits for what is in hand, when it is leaving
+	rotation                              int       // which kind of reading comes first
+	misses                                int       // readings and savings in a row that failed
 	pause                                 time.Time
 	saved, counted                        time.Time
 	err                                   error // of the last one, nil when it went well

@@ -117,3 +117,51 @@ func TestParkedStepInHand(t *testing.T) {
 		t.Errorf("%d lanes, %d in hand, %d cells to be removed", len(s.lanes), len(s.hands), len(s.drops))
 	}
 }
+
+// TestBatchOfLargeSteps: a batch has so many bytes of steps, also of steps whose
+// payloads are not in memory.
+func TestBatchOfLargeSteps(t *testing.T) {
+	t.Parallel()
+	s := testSource(t, Handler{Type: "x", Do: nothing})
+	const size = 700_000
+	for version := range uint64(20) {
+		it := &item{version: version + 1, id: eventlog.ID{byte(version)}, typ: "x", target: "a/1", time: s.Log.Now(), raw: make([]byte, size), length: size}
+		if version%2 == 1 { // as if it came from a cell
+			cell, err := cellItem(dueKey(0, s.Log.Now(), it.version), it.header())
+			if err != nil {
+				t.Fatal(err)
+			}
+			it = cell
+			it.cell = ""
+		}
+		s.took(it)
+	}
+	if s.bytes < aheadBytes || s.bytes > aheadBytes+size {
+		t.Errorf("%d bytes in memory, want about %d", s.bytes, aheadBytes)
+	}
+	for range 20 {
+		b := s.fill(s.Log.ShardOf("a/1"))
+		if n := len(b.groups[0].works); n != 1 {
+			t.Fatalf("a batch of %d steps of %d bytes", n, size)
+		}
+		s.settle(b, 0, nil)
+		s.finish(b.groups[0].works[0].item)
+		s.queues.remove("a/1", func(it *item) bool { return it.over })
+	}
+}
+
+// TestDueKeys are in the order of their times, from the first to the last.
+func TestDueKeys(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	last := ""
+	for _, due := range []time.Time{{}, time.Date(1, 1, 2, 0, 0, 0, 0, time.UTC), time.Unix(0, 1), now, now.Add(1), now.Add(100 * 365 * 24 * time.Hour),
+		time.Date(2263, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)} {
+		from := dueFrom(7, due)
+		key := dueKey(7, due, 3)
+		if from < last || key < from || key <= dueFrom(7, due.Add(-1)) {
+			t.Errorf("%v: %q behind %q", due, key, last)
+		}
+		last = from
+	}
+}

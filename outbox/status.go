@@ -78,7 +78,12 @@ func (e *engine) status() Status {
 }
 
 func (e *engine) sweepInfo() SweepInfo {
-	i := SweepInfo{Held: len(e.keeper.Held()), Runners: e.keeper.Runners(), Lag: max(0, time.Since(e.swept)-e.Sweep)}
+	i := SweepInfo{Held: len(e.keeper.Held()), Runners: e.keeper.Runners()}
+	last := e.swept
+	if last.IsZero() {
+		last = e.began
+	}
+	i.Lag = max(0, time.Since(last)-e.Sweep)
 	_, i.Err = e.keeper.Failing()
 	return i
 }

@@ -141,6 +141,9 @@ func enqueueIn(tx *eventlog.Tx, shard int, e enqueued, tags ...string) (id event
 	if err != nil {
 		return id, fmt.Errorf("%w: %s: %w", ErrStep, e.Type, err)
 	}
+	if len(data) > maxStep {
+		return id, fmt.Errorf("step %s for %s: %w: %d bytes, at most %d", e.Type, e.Target, eventlog.ErrTooLarge, len(data), maxStep)
+	}
 	id = tx.NextID()
 	if err := tx.Append(stepsStream(shard), sys.Event{Type: typeEnqueued, Data: data, Tags: tags}); err != nil {
 		return id, fmt.Errorf("step %s for %s: %w", e.Type, e.Target, err)
@@ -148,6 +151,13 @@ func enqueueIn(tx *eventlog.Tx, shard int, e enqueued, tags ...string) (id event
 	meta.Correlation = e.Chain
 	return id, nil
 }
+
+// maxStep is how large a step may be as it is stored: when it is redriven, that is
+// written beside it, and by whom.
+const (
+	maxStep = eventlog.MaxEvent - spare
+	spare   = 8 << 10
+)
 
 func encode(s Step) (Raw, error) {
 	if v := reflect.ValueOf(s); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {

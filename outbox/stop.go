@@ -46,6 +46,10 @@ func (s *source) stopAt(it *item, dead bool) {
 func (s *source) behind(st *stop, it *item) {
 	s.release(it)
 	s.setAside(it, stopCells)
+	if s.visiting { // it stays where it is
+		delete(s.celled, it.version)
+		return
+	}
 	if it.cell == s.cellKey(it) { // it is read again
 		delete(s.celled, it.version)
 		if st.cells = true; st.from > it.cell {
@@ -119,6 +123,9 @@ func (s *source) goOn(target string, st *stop) {
 
 // drainStop reads the next cells of a stop that goes on; nil: there are none.
 func (s *source) drainStop(time.Time) reading {
+	if s.visiting { // that is its holder's
+		return nil
+	}
 	for target, st := range s.stops {
 		if st.head != nil || st.inHand > 0 || !st.cells || s.room() <= 0 {
 			continue

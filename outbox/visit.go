@@ -17,7 +17,7 @@ import (
 func (e *engine) visit() {
 	var shards []int
 	for shard, s := range e.sources {
-		if s == nil {
+		if s == nil || s.visiting && s.loaded && len(s.parked) == 0 {
 			shards = append(shards, shard)
 		}
 	}
@@ -31,10 +31,13 @@ func (e *engine) visit() {
 				e.trouble("the parked steps of other shards cannot be read", -1, err)
 			}
 			for _, shard := range found {
-				if e.sources[shard] == nil {
-					s := newSource(e, shard)
+				switch s := e.sources[shard]; {
+				case s == nil:
+					s = newSource(e, shard)
 					s.guest, s.visiting = true, true
 					e.sources[shard] = s
+				case s.visiting: // still, because something takes long
+					s.loaded = false
 				}
 			}
 		}
@@ -57,23 +60,21 @@ func (e *engine) findParked(ctx context.Context, shards []int) (found []int, err
 	}
 	found = nil
 	for _, shard := range shards {
-		names, err := newSource(e, shard).names(ctx, parkedCells)
+		types, err := newSource(e, shard).parkedTypes(ctx)
 		if err != nil {
 			return nil, err
 		}
-		for _, typ := range names {
-			if e.handlers[typ] != nil {
-				found = append(found, shard)
-				break
-			}
+		if slices.ContainsFunc(types, func(typ string) bool { return typ != unreadable }) {
+			found = append(found, shard)
 		}
 	}
 	return found, nil
 }
 
-// visited ends a visit that has nothing more to do.
+// visited ends a visit that has nothing more to do. What has failed, or waits, is
+// still parked, and tried again by a later visit.
 func (e *engine) visited(s *source) bool {
-	if !s.loaded || s.reading || s.saving || len(s.parked)+len(s.hands)+len(s.drops)+len(s.alarms) > 0 {
+	if !s.loaded || s.reading || s.saving || len(s.parked)+len(s.hands)+len(s.drops) > 0 {
 		return false
 	}
 	e.lose(s)
