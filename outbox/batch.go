@@ -24,13 +24,14 @@ type batch struct {
 	begun int  // groups that a run has begun
 	cut   bool // no further ones are to be
 
-	tx     *eventlog.Tx // of the run under way
-	group  *group       // whose steps run
-	at     *work        // the step that runs; nil: none
-	chain  []link       // that the group's steps have enqueued for their own target
-	taken  int          // steps of this run
-	linked []string     // types of the links among them
-	spent  int          // bytes that its links need
+	tx     *eventlog.Tx         // of the run under way
+	group  *group               // whose steps run
+	at     *work                // the step that runs; nil: none
+	chain  []link               // that the group's steps have enqueued for their own target
+	seen   map[eventlog.ID]bool // steps whose life has gone on in this run
+	taken  int                  // steps of this run
+	linked []string             // types of the links among them
+	spent  int                  // bytes that its links need
 }
 
 // A group is the steps of one target in a batch.
@@ -173,7 +174,7 @@ func (w *work) decode(raw []byte) {
 }
 
 func (b *batch) run(tx *eventlog.Tx) error {
-	b.tx, b.taken, b.spent, b.linked = tx, 0, 0, nil
+	b.tx, b.taken, b.spent, b.linked, b.seen = tx, 0, 0, nil, make(map[eventlog.ID]bool)
 	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
 	for _, g := range b.groups {
 		for _, w := range g.works {
@@ -227,18 +228,17 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 			return false, err
 		}
 	}
-	held := false // an ordered step has failed
-	seen := make(map[eventlog.ID]bool, len(g.works))
+	held, left := false, false // an ordered step has failed; some are for another batch
 	for i, w := range g.works {
-		if held || w.left {
+		if left = left || w.left; held || w.left {
 			continue // not reached
 		}
-		if seen[w.id] { // it was read twice, or redriven: what the one before it did counts
+		if b.seen[w.id] { // it was read twice, or redriven, or cancelled by one before it: what that did counts
 			if lives[i], err = readLife(tx, b.shard, w.id, w.born()); err != nil {
 				return false, err
 			}
 		}
-		seen[w.id] = true
+		b.seen[w.id] = true
 		b.at = w
 		w.outcome, err = b.step(tx, w, lives[i])
 		b.at = nil
@@ -255,7 +255,7 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 		}
 		held = w.handler.Policy.Ordered && (!w.outcome.decided || w.outcome.dead)
 	}
-	return full, b.goOn(tx, !full && !held)
+	return full, b.goOn(tx, !full && !held && !left)
 }
 
 // label gives the commit the metadata that all its steps share.

@@ -109,6 +109,9 @@ func Cancel(tx *eventlog.Tx, id eventlog.ID, target string) (done bool, err erro
 		if e, err = event(typeCancelled, struct{}{}, stepTag(id)); err == nil {
 			err = tx.Append(outcomesStream(shard), e)
 		}
+		if b := batchOf(tx); b != nil {
+			b.seen[id] = true
+		}
 	}
 	if err != nil {
 		return false, fmt.Errorf("outbox: cancel: step %s: %w", id, err)
