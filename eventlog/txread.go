@@ -69,7 +69,9 @@ func (tx *Tx) read(q Query, yield func(Record, error) bool) error {
 }
 
 // tooYoung reports that no durable commit can carry the plan's tag: it was born
-// after all that the lane's window forgot, and the window does not know it.
+// after all that the lane's window forgot, and the window does not know it. Who
+// gave it that time, and who wrote under the tag, may have clocks that differ, and
+// each may be ahead of its own by what it had seen.
 func (tx *Tx) tooYoung(p *plan, s *sight) bool {
 	if p.Tag == "" || p.Born.IsZero() || tx.view {
 		return false
@@ -78,7 +80,7 @@ func (tx *Tx) tooYoung(p *plan, s *sight) bool {
 	defer tx.log.mu.Unlock()
 	w := &s.lane.window
 	_, known := w.recent(p.key)
-	return !known && p.Born.UnixNano() > w.floorTime
+	return !known && p.Born.UnixNano()-2*int64(tx.log.opts.MaxSkew) > w.floorTime
 }
 
 // look returns what the transaction may see of a key in a lane, and makes that
