@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ type Handler struct {
 	// together with the mark that the step is done. An error (or a panic) rolls
 	// it back and is tried again by Policy, or never if it wraps Abort.
 	Do func(tx *eventlog.Tx, s Raw) error
+	// Effect, in place of Do, is for effects outside of the log.
+	Effect func(ctx context.Context, key string, s Raw) (Step, error)
 	// Failed, if not nil, decides what a step leaves behind that has failed for
 	// good, in place of a dead letter; err is why. The step counts as done then.
 	// An error of Failed is tried again without end.
