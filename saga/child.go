@@ -22,7 +22,7 @@ type Child[S any] struct {
 //
 // The children's runner needs the Handlers of child; it need not be the parent's.
 // The id of a child is that of its parent, the step with the number of its
-// execution, and of a fan-out its place among the children: "7/fee.3", "7/interest.3/0".
+// execution, and of a fan-out its place among the children: "7/fee.3", "7/interest.3/1".
 func Run[S, C any](child *Saga[C], in func(s *S, key string) C, out func(s *S, key string, c C) error) Child[S] {
 	c := Child[S]{}
 	if child != nil {
@@ -46,7 +46,8 @@ func Run[S, C any](child *Saga[C], in func(s *S, key string) C, out func(s *S, k
 	return c
 }
 
-// childID is the id of a child of an execution; of a fan-out it is the i-th.
+// childID is the id of a child of an execution; of a fan-out it is the i-th. The name
+// of the step stays what it was when the child was started.
 func childID(parent, step string, n int, fan bool, i int) string {
 	id := parent + "/" + step + "." + strconv.Itoa(n)
 	if fan {

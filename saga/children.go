@@ -18,7 +18,7 @@ func (d *decision) enterChild(n *next, step stepper, data any) error {
 	n.Saga, n.Fan = step.child().sagaName(), step.fans()
 	if !n.Fan {
 		n.Count = 1
-		_, err := d.beget(n.N, 1, "", n.Fan, step, data)
+		_, err := d.beget(childID(d.id, n.Step, n.N, false, 1), &parent{N: n.N, I: 1}, step, data)
 		return err
 	}
 	n.More = true
@@ -31,18 +31,19 @@ func (d *decision) enterChild(n *next, step stepper, data any) error {
 	return tell(d.tx, d.name, d.id, toFan, spread{N: n.N})
 }
 
-// beget starts the i-th child, and returns how large its input is.
-func (d *decision) beget(n, i int, key string, fan bool, step stepper, data any) (size int, err error) {
-	b := begin{V: step.child().version(), Parent: &parent{Saga: d.name, ID: d.id, N: n, I: i, Key: key, Asks: step.asks()}}
-	err = guard(func() (err error) { b.Data, err = step.input(data, key); return err })
+// beget starts a child, and returns how large its input is.
+func (d *decision) beget(id string, p *parent, step stepper, data any) (size int, err error) {
+	p.Saga, p.ID, p.Asks = d.name, d.id, step.asks()
+	b := begin{V: step.child().version(), Parent: p}
+	err = guard(func() (err error) { b.Data, err = step.input(data, p.Key); return err })
 	if err != nil {
-		return 0, fmt.Errorf("%w: the input of child %q: %w", errSend, key, err)
+		return 0, fmt.Errorf("%w: the input of child %q: %w", errSend, p.Key, err)
 	}
-	id := childID(d.id, step.stepName(), n, fan, i)
-	if err := checkTarget(streamOf(step.child().sagaName(), id)); err != nil {
+	saga := step.child().sagaName()
+	if err := checkTarget(streamOf(saga, id)); err != nil {
 		return 0, err
 	}
-	return len(b.Data), tell(d.tx, step.child().sagaName(), id, toBegin, b)
+	return len(b.Data), tell(d.tx, saga, id, toBegin, b)
 }
 
 // spread goes on with a fan-out.
@@ -82,7 +83,8 @@ func (d *decision) begetMore() error {
 	e := &event{N: cur.N, More: len(list) > 0}
 	for size := 0; e.Count < len(list) && size < chunkBytes; e.Count++ {
 		e.Cursor = list[e.Count]
-		n, err := d.beget(cur.N, cur.Fan.Count+e.Count+1, e.Cursor, true, step, data)
+		p := &parent{N: cur.N, I: cur.Fan.Count + e.Count + 1, Key: e.Cursor}
+		n, err := d.beget(childID(d.id, cur.Fan.Step, cur.N, true, p.I), p, step, data)
 		if errors.Is(err, errSend) {
 			if err := d.write(evSpread, e); err != nil {
 				return err

@@ -58,7 +58,7 @@ func (d *decision) park(typ string, e *event, cause error) error {
 
 // MaxUndo is how many executions with something to undo an instance may have: a loop
 // beyond it is refused.
-const MaxUndo = 10_000
+const MaxUndo = 1000
 
 // errPark: a function of the definition failed that cannot.
 var errPark = errors.New("the definition is wrong")
