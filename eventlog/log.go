@@ -91,6 +91,8 @@ type Log struct {
 	clock  clock
 	states *cache[any] // of models, by stream
 
+	instance ID
+
 	ctx    context.Context // of the lanes; ends when Close gives up
 	cancel context.CancelFunc
 	work   sync.WaitGroup // writers of groups and of snapshots
@@ -123,7 +125,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{driver: d, opts: opts, states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
+	l := &Log{driver: d, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
 		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
@@ -271,6 +273,15 @@ func (l *Log) Shards() int { return l.opts.Shards }
 
 // ShardOf returns the shard of a stream or of a {group}.
 func (l *Log) ShardOf(stream string) int { return shardOf(stream, l.opts.Shards) }
+
+// Recent returns the version of a stream as far as this process knows it without
+// asking the store, what is queued to be written included. known is false when
+// it knows none; what other processes write may be missing.
+func (l *Log) Recent(stream string) (version uint64, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lanes[shardOf(stream, len(l.lanes))].window.head(stream)
+}
 
 // Now returns the log's time: a hybrid logical clock, later than every commit
 // that this Log has seen.

@@ -208,6 +208,18 @@ func (tx *Tx) grow(shard, bytes int) error {
 	return nil
 }
 
+// Room returns how many bytes more, about, the transaction can write to a shard.
+func (tx *Tx) Room(shard int) int {
+	room, total := MaxCommit, MaxTx
+	for _, s := range tx.sizes {
+		total -= s.bytes
+		if s.shard == shard {
+			room -= s.bytes
+		}
+	}
+	return max(0, min(room, total))
+}
+
 // Savepoint runs fn. When fn returns an error (or panics), what it wrote is
 // rolled back; what it read stays a condition. Savepoints nest.
 func (tx *Tx) Savepoint(fn func() error) (err error) {

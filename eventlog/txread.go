@@ -185,6 +185,9 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	if len(tx.events) == 0 {
 		return nil, nil
 	}
+	if p.Tag != "" && !slices.ContainsFunc(tx.events, func(e event) bool { return slices.Contains(e.tags, p.Tag) }) {
+		return nil, nil
+	}
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
 	for i := range tx.events {

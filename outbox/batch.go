@@ -5,22 +5,54 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 )
 
-// A batch rolls steps of one target forward in one commit of the target's
-// shard: each in a savepoint, in order, with its outcome beside its effect.
+// A batch rolls steps of a few targets forward in one commit of their shard:
+// each in a savepoint, those of a target in order, with their outcomes beside
+// their effects.
 type batch struct {
-	log      *eventlog.Log
-	handlers map[string]*Handler
-	shard    int // the target's
-	items    []pending
-	mixed    bool  // of several chains
-	refused  error // why the only item is not even tried: its commit was refused
+	*engine
+	shard  int // the targets'
+	groups []*group
+	mixed  bool // of several chains
 
-	outcomes []outcome // of the last run
+	mu    sync.Mutex
+	begun int  // groups that a run has begun
+	cut   bool // no further ones are to be
+
+	tx     *eventlog.Tx // of the run under way
+	group  *group       // whose steps run
+	at     *work        // the step that runs; nil: none
+	chain  []link       // that the group's steps have enqueued for their own target
+	taken  int          // steps of this run
+	linked []string     // types of the links among them
+	spent  int          // bytes that its links need
+}
+
+// A group is the steps of one target in a batch.
+type group struct {
+	queue *queue
+	works []*work
+	cut   bool // its items are queued again; the engine's goroutine knows
+	// chained says that the group may go on with the steps that it enqueues itself:
+	// nothing else is pending for the target in its own shard, whose steps are known
+	// up to version known.
+	chained bool
+	known   uint64
+}
+
+// A work is an item in a batch, with its payload.
+type work struct {
+	*item
+	stored  []byte // the item's, when the batch was made
+	step    *enqueued
+	left    bool  // for another batch
+	refused error // why it is not even tried: its commit was refused
+	outcome outcome
 }
 
 // An outcome is what became of an item. The zero outcome is "not reached": it is
@@ -31,202 +63,364 @@ type outcome struct {
 	due     time.Time // not decided: not before
 	attempt int       // that failed; 0: none did
 	dead    bool
+	expired bool
 	err     error
+	took    time.Duration // of the handler
 }
 
 // errFull ends a batch: the next step has no room beside those before it.
 var errFull = errors.New("the commit is full")
 
-// roll brings the items as far as it can and returns what became of each. An
-// error says that the store, not a step, is to blame.
-func (b *batch) roll(ctx context.Context) ([]outcome, error) {
-	if err := b.load(ctx); err != nil {
-		return nil, err
-	}
-	_, err := b.log.Update(ctx, b.run)
-	switch {
-	case err == nil:
-		return b.outcomes, nil
-	case !errors.Is(err, eventlog.ErrTooLarge) || b.refused != nil:
-		return nil, err
-	case len(b.items) > 1:
-		return b.half().roll(ctx) // the others are not reached
-	}
-	b.refused = Abort(err)
-	_, err = b.log.Update(ctx, b.run)
-	return b.outcomes, err
-}
+type batchKey struct{}
 
-// load reads the payloads that are not in memory.
-func (b *batch) load(ctx context.Context) error {
-	var versions []uint64
-	var missing []*pending
-	for i := range b.items {
-		if p := &b.items[i]; p.step == nil {
-			versions, missing = append(versions, p.version), append(missing, p)
-		}
-	}
-	for r, err := range readSteps(ctx, b.log, b.items[0].shard, versions) {
-		if err != nil {
-			return err
-		}
-		again, err := newItem(&r)
-		if err != nil {
-			return err
-		}
-		missing[0].step, missing = again.step, missing[1:]
-	}
-	for _, p := range b.items {
-		b.mixed = b.mixed || p.step.Chain != b.items[0].step.Chain
+// batchOf returns the batch that tx is a run of, nil for a user's own.
+func batchOf(tx *eventlog.Tx) *batch {
+	if b, ok := tx.Context().Value(batchKey{}).(*batch); ok && b.tx == tx {
+		return b
 	}
 	return nil
 }
 
-// half is the batch of the first half of the items.
-func (b *batch) half() *batch {
-	return &batch{log: b.log, handlers: b.handlers, shard: b.shard, items: b.items[:len(b.items)/2]}
+// roll brings the items as far as it can. An error says that the store, not a
+// step, is to blame.
+func (b *batch) roll(ctx context.Context) error {
+	if err := b.load(ctx); err != nil {
+		return err
+	}
+	ctx = context.WithValue(ctx, batchKey{}, b)
+	_, err := b.Log.Update(ctx, b.run)
+	switch {
+	case err == nil || !errors.Is(err, eventlog.ErrTooLarge):
+		return err
+	case b.halve():
+		return b.roll(ctx) // the others are not reached
+	}
+	w := b.groups[0].works[0]
+	w.refused = Abort(err)
+	_, err = b.Log.Update(ctx, b.run)
+	return err
+}
+
+// halve leaves the half of the steps out; false: there is but one, and it was
+// refused already or has linked none.
+func (b *batch) halve() bool {
+	b.mu.Lock()
+	if b.cut {
+		b.groups = b.groups[:b.begun]
+	}
+	b.mu.Unlock()
+	n := 0
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			if !w.left {
+				n++
+			}
+		}
+	}
+	if n <= 1 {
+		g := b.groups[0]
+		again := g.chained // the chain was too much
+		g.chained = false
+		return again
+	}
+	keep := n / 2
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			if w.left {
+				continue
+			}
+			if keep--; keep < 0 {
+				w.left, w.outcome = true, outcome{}
+			}
+		}
+	}
+	return true
+}
+
+// load reads the payloads that are not in memory.
+func (b *batch) load(ctx context.Context) error {
+	missing := make(map[int][]*work)
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			switch {
+			case w.step != nil:
+			case w.stored != nil:
+				w.decode(w.stored)
+			default:
+				missing[w.src.shard] = append(missing[w.src.shard], w)
+			}
+		}
+	}
+	for shard, works := range missing {
+		if err := loadSteps(ctx, b.Log, shard, works); err != nil {
+			return err
+		}
+	}
+	first := b.groups[0].works[0].step.Chain
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			b.mixed = b.mixed || w.step.Chain != first
+		}
+	}
+	return nil
+}
+
+// decode reads the payload. What cannot be read will never do: such a step is dead.
+func (w *work) decode(raw []byte) {
+	var err error
+	if w.step, err = decodeStep(w.id, raw); err != nil {
+		w.step, w.refused = &enqueued{Type: w.typ, Target: w.target}, Abort(err)
+	}
 }
 
 func (b *batch) run(tx *eventlog.Tx) error {
-	b.outcomes = make([]outcome, len(b.items))
-	lives, err := b.lives(tx)
-	if err != nil {
-		return err
-	}
-	wrote := false
-	for i, it := range b.items {
-		o, err := b.step(tx, it, lives[i], wrote)
-		if errors.Is(err, errFull) {
+	b.tx, b.taken, b.spent, b.linked = tx, 0, 0, nil
+	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
+	for i, g := range b.groups {
+		if !b.begin(i) {
 			break
 		}
+		b.group, b.chain = g, b.chain[:0]
+		full, err := b.runGroup(tx, g)
 		if err != nil {
 			return err
 		}
-		b.outcomes[i] = o
-		wrote = wrote || o.wrote
+		if full {
+			break
+		}
 	}
 	b.label(tx)
 	return nil
 }
 
-// lives reads what happened to the steps so far: before the first of them runs,
-// because a transaction that has written much reads slowly.
-func (b *batch) lives(tx *eventlog.Tx) ([]life, error) {
-	list := make([]life, len(b.items))
-	for i, it := range b.items {
-		var err error
-		if list[i], err = readLife(tx, b.shard, it.id, it.time); err != nil {
-			return nil, err
+// begin claims a group for this batch, unless it was cut off meanwhile.
+func (b *batch) begin(i int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i >= b.begun && b.cut {
+		return false
+	}
+	b.begun = max(b.begun, i+1)
+	return true
+}
+
+// cutOff returns the groups that no run has begun, which the batch leaves alone
+// from now on: those that it has begun take long.
+func (b *batch) cutOff() []*group {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.cut = true
+	return b.groups[b.begun:]
+}
+
+func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
+	lives := make([]life, len(g.works))
+	for i, w := range g.works { // first: a transaction that has written much reads slowly
+		w.outcome = outcome{}
+		if w.left {
+			continue
+		}
+		if lives[i], err = readLife(tx, b.shard, w.id, w.born()); err != nil {
+			return false, err
 		}
 	}
-	return list, nil
+	held := false // an ordered step has failed
+	for i, w := range g.works {
+		if held || w.left {
+			continue // not reached
+		}
+		b.at = w
+		w.outcome, err = b.step(tx, w, lives[i])
+		b.at = nil
+		if errors.Is(err, errFull) {
+			w.outcome = outcome{}
+			full = true
+			break
+		}
+		if err != nil {
+			return false, err
+		}
+		if w.outcome.wrote {
+			b.taken++
+		}
+		held = w.handler.Policy.Ordered && (!w.outcome.decided || w.outcome.dead)
+	}
+	return full, b.goOn(tx, !full && !held)
 }
 
 // label gives the commit the metadata that all its steps share.
 func (b *batch) label(tx *eventlog.Tx) {
-	if len(b.items) == 1 {
+	if !b.mixed && len(b.groups) == 1 && len(b.groups[0].works) == 1 {
 		return // as the handler left it
 	}
 	meta := eventlog.Meta{}
 	if !b.mixed {
-		meta.Correlation = b.items[0].step.Chain
+		meta.Correlation = b.groups[0].works[0].step.Chain
 	}
 	*tx.Meta() = meta
 }
 
+// current is the step whose handler runs, zero outside of handlers.
+func (b *batch) current() eventlog.ID {
+	if b.at == nil {
+		return eventlog.ID{}
+	}
+	return b.at.id
+}
+
+// crowded reports whether other steps have written in this run.
+func (b *batch) crowded() bool { return b.taken > 0 }
+
 // step rolls one item forward.
-func (b *batch) step(tx *eventlog.Tx, it pending, l life, crowded bool) (outcome, error) {
+func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	switch {
 	case l.over:
-		return outcome{decided: true}, nil
-	case !tx.Time().After(it.time): // the clock that stamped the step is ahead of ours
-		return outcome{due: it.time.Add(1)}, nil
+		return outcome{decided: true, dead: l.dead}, nil
+	case !w.again && !tx.Time().After(w.time): // the clock that stamped the step is ahead of ours
+		return outcome{due: w.time.Add(1)}, nil
 	case l.due.After(tx.Time()):
 		return outcome{due: l.due}, nil
-	case it.step.Due != nil && it.step.Due.After(tx.Time()):
-		return outcome{due: *it.step.Due}, nil
+	case w.due.After(tx.Time()):
+		return outcome{due: w.due}, nil
 	}
-	*tx.Meta() = it.meta()
-	err := b.try(tx, it)
+	if w.timer != "" {
+		if set, err := (Timer{w.target, w.timer}).isSet(tx, w.id); err != nil || !set {
+			return outcome{decided: true}, err
+		}
+	}
+	if l.data != nil { // edited; the item's own copy stays
+		edited := *w.step
+		edited.Data, w.step = l.data, &edited
+	}
+	begin := time.Now()
+	*tx.Meta() = w.meta()
+	err := b.expired(tx, w)
+	if err == nil {
+		err = b.try(tx, w)
+	}
+	took := time.Since(begin)
 	switch {
 	case err == nil:
-		return outcome{decided: true, wrote: true}, nil
+		return outcome{decided: true, wrote: true, took: took}, nil
 	case tx.Context().Err() != nil:
 		return outcome{}, tx.Context().Err()
 	case errors.Is(err, eventlog.ErrClosed), errors.Is(err, eventlog.ErrDiskFull):
 		return outcome{}, err
-	case errors.Is(err, eventlog.ErrTooLarge) && crowded:
+	case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 		return outcome{}, errFull
 	case errors.Is(err, eventlog.ErrTooLarge):
 		err = Abort(err)
 	}
-	return b.fail(tx, it, l, err, crowded)
+	o, err := b.fail(tx, w, l, err)
+	o.took = took
+	return o, err
+}
+
+// expired returns an error for a step that comes too late.
+func (b *batch) expired(tx *eventlog.Tx, w *work) error {
+	ttl := w.handler.Policy.TTL
+	since := w.time
+	if w.due.After(since) {
+		since = w.due
+	}
+	if ttl > 0 && tx.Time().After(since.Add(ttl)) {
+		return Abort(fmt.Errorf("%w: it should have run by %s", ErrExpired, since.Add(ttl).Format(time.RFC3339Nano)))
+	}
+	return nil
+}
+
+// meta is that of the commit in which the step runs.
+func (w *work) meta() eventlog.Meta {
+	return eventlog.Meta{Correlation: w.step.Chain, Causation: w.id, Actor: w.step.Actor, Traceparent: w.step.Traceparent}
 }
 
 // try runs the handler. Its effect and the mark that the step is done stand or
 // fall together.
-func (b *batch) try(tx *eventlog.Tx, it pending) error {
-	if b.refused != nil {
-		return b.refused
+func (b *batch) try(tx *eventlog.Tx, w *work) error {
+	if w.refused != nil {
+		return w.refused
 	}
-	return tx.Savepoint(func() error {
-		if err := guard(func() error { return b.handlers[it.typ].Do(tx, it.raw()) }); err != nil {
+	links, spent := len(b.chain), b.spent
+	err := tx.Savepoint(func() error {
+		if err := w.do(tx); err != nil {
 			return err
 		}
-		return b.write(tx, it, outcomesStream(b.shard), typeDone, done{})
+		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{})
 	})
+	if err != nil {
+		b.chain, b.spent = b.chain[:links], spent
+	}
+	return err
+}
+
+// do runs the handler's function; that of an Effect ran before.
+func (w *work) do(tx *eventlog.Tx) error {
+	if w.handler.Effect != nil {
+		if w.effect.err != nil || w.effect.result == nil {
+			return w.effect.err
+		}
+		err := Enqueue(tx, w.effect.result)
+		if errors.Is(err, ErrStep) {
+			err = Abort(err)
+		}
+		return err
+	}
+	return guard(func() error { return w.handler.Do(tx, w.step.raw()) })
 }
 
 // fail writes down that an attempt failed, and what follows from it.
-func (b *batch) fail(tx *eventlog.Tx, it pending, l life, cause error, crowded bool) (outcome, error) {
-	h := b.handlers[it.typ]
+func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, error) {
+	policy := w.handler.Policy
 	attempt := l.attempts + 1
-	*tx.Meta() = it.meta()
-	if Aborted(cause) || h.Policy.exhausted(attempt) {
-		err := tx.Savepoint(func() error { return b.bury(tx, it, l, attempt, cause) })
+	*tx.Meta() = w.meta()
+	if Aborted(cause) || policy.exhausted(attempt) {
+		links, spent := len(b.chain), b.spent
+		err := tx.Savepoint(func() error { return b.bury(tx, w, l, attempt, cause) })
 		switch {
 		case err == nil:
-			return outcome{decided: true, wrote: true, attempt: attempt, dead: h.Failed == nil, err: cause}, nil
+			return outcome{decided: true, wrote: true, attempt: attempt, dead: w.handler.Failed == nil,
+				expired: errors.Is(cause, ErrExpired), err: cause}, nil
 		case tx.Context().Err() != nil:
 			return outcome{}, err
-		case errors.Is(err, eventlog.ErrTooLarge) && crowded:
+		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}
+		b.chain, b.spent = b.chain[:links], spent
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
-		*tx.Meta() = it.meta()
+		*tx.Meta() = w.meta()
 	}
-	f := failed{Attempt: attempt, Error: text(cause), Due: tx.Time().Add(h.Policy.delay(attempt))}
-	err := b.write(tx, it, outcomesStream(b.shard), typeFailed, f)
-	if errors.Is(err, eventlog.ErrTooLarge) && crowded {
+	f := failed{Attempt: attempt, Error: text(cause), Due: tx.Time().Add(policy.delay(attempt))}
+	err := b.write(tx, w, outcomesStream(b.shard), typeFailed, f)
+	if errors.Is(err, eventlog.ErrTooLarge) && b.crowded() {
 		err = errFull
 	}
 	return outcome{wrote: true, due: f.Due, attempt: attempt, err: cause}, err
 }
 
 // bury ends a step that has failed for good.
-func (b *batch) bury(tx *eventlog.Tx, it pending, l life, attempt int, cause error) error {
-	h := b.handlers[it.typ]
-	if h.Failed != nil {
-		if err := guard(func() error { return h.Failed(tx, it.raw(), cause) }); err != nil {
+func (b *batch) bury(tx *eventlog.Tx, w *work, l life, attempt int, cause error) error {
+	if h := w.handler; h.Failed != nil {
+		if err := guard(func() error { return h.Failed(tx, w.step.raw(), cause) }); err != nil {
 			return err
 		}
-		return b.write(tx, it, outcomesStream(b.shard), typeDone, done{Error: text(cause)})
+		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{Error: text(cause)})
 	}
-	d := dead{Shard: it.shard, Version: it.version, Attempts: attempt, Error: text(cause), First: l.first}
+	d := dead{Shard: w.src.shard, Version: w.version, Type: w.typ, Target: w.target, Attempts: attempt, Error: text(cause),
+		Expired: errors.Is(cause, ErrExpired), First: l.first}
 	if d.First.IsZero() {
 		d.First = tx.Time()
 	}
-	return b.write(tx, it, deadStream(b.shard), typeDead, d)
+	return b.write(tx, w, deadStream(b.shard), typeDead, d)
 }
 
 // write appends an event of the item's life.
-func (b *batch) write(tx *eventlog.Tx, it pending, stream, typ string, payload any) error {
-	e, err := event(typ, payload, stepTag(it.id))
+func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any) error {
+	e, err := event(typ, payload, stepTag(w.id))
 	if err != nil {
 		return err
 	}
 	if b.mixed {
-		e.Tags = append(e.Tags, chainTag(it.step.Chain))
+		e.Tags = append(e.Tags, chainTag(w.step.Chain))
 	}
 	return tx.Append(stream, e)
 }

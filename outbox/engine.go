@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,92 +9,113 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
-// An engine is a Runner made ready: options filled in, handlers by type.
+// An engine is a Runner at work. All its state belongs to the one goroutine of
+// its loop; what talks to the store is done by others (do), who hand in what
+// follows from it.
 type engine struct {
 	options
 	handlers map[string]*Handler
-	slots    chan struct{} // one for each target worked on
-	maxOpen  int           // steps of a shard that may wait beside its cursor
-	unknown  sync.Map      // types that were reported
+	keeper   *lease.Keeper
+	queues   *queues
+	sources  []*source // by shard, nil: not ours
+	bells    *bells
+	inbox    chan func()
+	ended    chan struct{}
+	work     context.Context // of what is done; outlives the run by Grace
+
+	doing    int // goroutines at work
+	busy     int // batches under way, Effects apart
+	effects  int
+	slow     map[*batch]time.Time // batches of several targets, and since when
+	ticking  bool
+	sweep    time.Time // the next one
+	swept    time.Time // when the last one ended well
+	rolled   int       // outcomes and attempts that were written
+	draining bool
+	guests   bool // work on shards, too, that others hold
+	fatal    error
+	failed   error    // of the store, in a drain
+	unknown  sync.Map // types that were reported
 }
 
 type options struct {
 	Log                       *eventlog.Log
-	Sweep, Grace              time.Duration
+	Name                      string
+	Sweep, Lease, Grace       time.Duration
 	Batch, Targets, ReadAhead int
 	Logger                    *slog.Logger
+	Hooks                     Hooks
 }
 
 func (r *Runner) engine() (*engine, error) {
 	if r.Log == nil {
 		return nil, errors.New("a Runner needs a Log")
 	}
-	e := &engine{handlers: make(map[string]*Handler), maxOpen: r.maxOpen}
-	if e.maxOpen == 0 {
-		e.maxOpen = 8192
-	}
-	e.options = options{r.Log, r.Sweep, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger}
+	e := &engine{handlers: make(map[string]*Handler), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time)}
+	e.options = options{r.Log, r.Name, r.Sweep, r.Lease, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger, r.Hooks}
 	for i := range r.Handlers {
 		h := r.Handlers[i]
-		switch {
-		case h.Type == "" || h.Do == nil:
-			return nil, fmt.Errorf("handler %d (%q) lacks its Type or Do", i, h.Type)
-		case e.handlers[h.Type] != nil:
-			return nil, fmt.Errorf("two handlers for step type %q", h.Type)
+		if err := h.check(); err != nil {
+			return nil, fmt.Errorf("handler %d (%q): %w", i, h.Type, err)
 		}
-		if err := h.Policy.check(); err != nil {
-			return nil, fmt.Errorf("handler %q: %w", h.Type, err)
+		if e.handlers[h.Type] != nil {
+			return nil, fmt.Errorf("two handlers for step type %q", h.Type)
 		}
 		e.handlers[h.Type] = &h
 	}
 	if err := e.options.fill(); err != nil {
 		return nil, err
 	}
-	e.slots = make(chan struct{}, e.Targets)
-	return e, nil
+	n := e.Log.Shards()
+	e.queues, e.sources, e.bells = newQueues(n), make([]*source, n), newBells(n)
+	e.keeper = &lease.Keeper{Log: e.Log, Prefix: leasePrefix, Count: n, Duration: e.Lease, Name: e.Name, Fence: e.fence}
+	return e, e.keeper.Check()
 }
 
-func (e *engine) dispatchers() []*dispatcher {
-	list := make([]*dispatcher, e.Log.Shards())
-	for s := range list {
-		list[s] = newDispatcher(e, s)
-	}
-	return list
-}
+const leasePrefix = "$steps"
 
 // fill puts the defaults in and refuses what makes no sense.
 func (o *options) fill() error {
+	if o.Sweep == 0 && o.Lease > 0 {
+		o.Sweep = min(time.Second, o.Lease/leaseSweeps)
+	}
+	if o.Lease == 0 && o.Sweep >= 0 {
+		o.Lease = max(6*time.Second, leaseSweeps*o.Sweep)
+	}
 	for _, d := range []struct {
-		name      string
-		value     *time.Duration
-		def, most time.Duration
+		name             string
+		value            *time.Duration
+		def, least, most time.Duration
 	}{
-		{"Sweep", &o.Sweep, time.Second, time.Hour},
-		{"Grace", &o.Grace, 5 * time.Second, time.Hour},
+		{"Sweep", &o.Sweep, time.Second, time.Millisecond, time.Hour},
+		{"Lease", &o.Lease, 0, leaseSweeps * o.Sweep, 24 * time.Hour},
+		{"Grace", &o.Grace, 5 * time.Second, time.Millisecond, time.Hour},
 	} {
-		if *d.value < 0 || *d.value > d.most {
-			return fmt.Errorf("option %s is %v: up to %v", d.name, *d.value, d.most)
-		}
 		if *d.value == 0 {
 			*d.value = d.def
 		}
+		if *d.value < d.least || *d.value > d.most {
+			return fmt.Errorf("option %s is %v: %v to %v", d.name, *d.value, d.least, d.most)
+		}
 	}
 	for _, n := range []struct {
-		name      string
-		value     *int
-		def, most int
+		name             string
+		value            *int
+		def, least, most int
 	}{
-		{"Batch", &o.Batch, 128, 10_000},
-		{"Targets", &o.Targets, 16, 10_000},
-		{"ReadAhead", &o.ReadAhead, 1024, 1_000_000},
+		{"Batch", &o.Batch, 128, 1, 10_000},
+		{"Targets", &o.Targets, 16, 1, 10_000},
+		{"ReadAhead", &o.ReadAhead, 4096, 8, 1_000_000},
 	} {
-		if *n.value < 0 || *n.value > n.most {
-			return fmt.Errorf("option %s is %d: 1 to %d", n.name, *n.value, n.most)
-		}
 		if *n.value == 0 {
 			*n.value = n.def
+		}
+		if *n.value < n.least || *n.value > n.most {
+			return fmt.Errorf("option %s is %d: %d to %d", n.name, *n.value, n.least, n.most)
 		}
 	}
 	if o.Logger == nil {
@@ -102,27 +124,140 @@ func (o *options) fill() error {
 	return nil
 }
 
-// unhandled reports a step that no handler takes: a type once, an unreadable step
-// each time.
-func (e *engine) unhandled(it *item, unreadable error) {
-	if unreadable != nil {
-		e.Logger.Error("a step cannot be read; it stays pending", "shard", it.shard, "step", it.id, "err", unreadable)
+// leaseSweeps: how many sweeps a lease lasts at least, so that one that is late
+// costs nothing.
+const leaseSweeps = 6
+
+// fence puts the new epoch into a shard's cursor, so that the holder before can
+// move it no more.
+func (e *engine) fence(ctx context.Context, shard int, epoch uint64) ([]driver.CellOp, error) {
+	value, version, err := e.Log.ReadCell(ctx, cursorKey(shard))
+	if err != nil {
+		return nil, err
+	}
+	m := decodeMark(value)
+	m.Epoch = epoch
+	return []driver.CellOp{{Op: driver.Put, If: &version, Cell: driver.Cell{Key: cursorKey(shard), Value: m.encode()}}}, nil
+}
+
+// do has f done beside the loop, and what f returns in it.
+func (e *engine) do(f func(ctx context.Context) func()) {
+	e.doing++
+	go func() {
+		then := f(e.work)
+		e.inbox <- func() {
+			e.doing--
+			then()
+		}
+	}()
+}
+
+// trouble takes note of an error of the store. Some end the run: going on would
+// not help, and a human must know.
+func (e *engine) trouble(what string, shard int, err error) {
+	if e.work.Err() != nil {
 		return
 	}
-	if _, known := e.unknown.LoadOrStore(it.typ, true); !known {
-		e.Logger.Warn("no handler knows a step type; its steps stay pending", "type", it.typ, "step", it.id, "target", it.target)
+	if errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat) {
+		if e.fatal == nil {
+			e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
+		}
+	}
+	e.failed = err
+	e.Hooks.trouble(shard, err)
+	e.Logger.Error(what, "shard", shard, "err", err)
+}
+
+// faults says how to go on after errors of the store.
+var faults = Policy{Backoff: 20 * time.Millisecond, MaxBackoff: 5 * time.Second}
+
+// tick sees to the leases.
+func (e *engine) tick() {
+	e.ticking = true
+	e.do(func(ctx context.Context) func() {
+		err := e.keeper.Tick(ctx)
+		return func() {
+			e.ticking = false
+			if err != nil {
+				e.trouble("the leases of the shards cannot be kept", -1, err)
+			} else {
+				e.swept = time.Now()
+			}
+			e.own()
+			e.Hooks.sweep(e.sweepInfo())
+		}
+	})
+}
+
+// own brings the sources in line with the leases.
+func (e *engine) own() {
+	held := make([]uint64, len(e.sources))
+	for _, l := range e.keeper.Held() {
+		held[l.Index] = l.Epoch
+	}
+	for shard, s := range e.sources {
+		mine := held[shard] != 0
+		if s != nil && !s.guest && (s.lost || !mine || s.epoch != held[shard]) {
+			e.lose(s)
+			s = nil
+		}
+		if s != nil && s.guest && mine { // it is given up; what runs does no harm
+			e.lose(s)
+			s = nil
+		}
+		if s == nil && (mine || e.guests) {
+			s = newSource(e, shard)
+			s.epoch, s.guest = held[shard], !mine
+			e.sources[shard] = s
+		}
+	}
+	for _, shard := range e.keeper.Surplus() {
+		if s := e.sources[shard]; s != nil && !s.guest {
+			s.leaving = true
+		}
 	}
 }
 
-// report logs an outcome once it is durable.
-func (e *engine) report(it *item, o outcome) {
-	args := []any{"type", it.typ, "step", it.id, "target", it.target, "attempt", o.attempt, "err", o.err}
-	switch {
-	case o.dead:
-		e.Logger.Error("a step has failed for good: dead letter", args...)
-	case o.decided && o.attempt > 0:
-		e.Logger.Warn("a step has failed for good", args...)
-	case o.attempt > 0:
-		e.Logger.Warn("a step failed and is tried again", append(args, "due", o.due)...)
+// lose drops a source: its shard is in other hands.
+func (e *engine) lose(s *source) {
+	s.lost = true
+	if e.sources[s.shard] == s {
+		e.sources[s.shard] = nil
+	}
+	e.dropItems(s)
+	e.Hooks.shard(ShardInfo{Shard: s.shard})
+}
+
+// dropItems takes what is queued of a source, and not under way, out of hand.
+func (e *engine) dropItems(s *source) {
+	for target := range e.queues.byTarget {
+		for _, it := range e.queues.remove(target, func(it *item) bool { return it.src == s }) {
+			s.release(it)
+		}
+	}
+}
+
+// giveBack lets a shard go whose work in hand is done and saved.
+func (e *engine) giveBack(s *source) {
+	e.lose(s)
+	e.do(func(ctx context.Context) func() {
+		err := e.keeper.GiveBack(ctx, s.shard)
+		return func() {
+			if err != nil {
+				e.trouble("the lease of a shard cannot be given back", s.shard, err)
+			}
+		}
+	})
+}
+
+// unhandled reports a step that no handler takes: a type once, an unreadable step
+// each time.
+func (e *engine) unhandled(it *item) {
+	if it.err != nil {
+		e.Logger.Error("a step cannot be read; it is parked", "shard", it.src.shard, "step", it.id, "err", it.err)
+		return
+	}
+	if _, known := e.unknown.LoadOrStore(it.typ, true); !known {
+		e.Logger.Warn("no handler knows a step type; its steps are parked", "type", it.typ, "step", it.id, "target", it.target)
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+var rewrite = flag.Bool("update", false, "rewrite the golden files")
 
 // TestStoredFormat: what is stored stays readable. A change of the golden file
 // is a change of the format.
@@ -83,7 +83,7 @@ func TestStoredFormat(t *testing.T) {
 func compareGolden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -17,38 +18,34 @@ type Info struct {
 	Target   string
 	Data     json.RawMessage
 	Chain    eventlog.ID // the first transaction of the chain
+	Cause    eventlog.ID // the step whose handler emitted it, if one did
+	Timer    string      // the timer that it is set to, if it is one's
 	Time     time.Time   // of the commit that holds the step
 	Shard    int         // of that commit
 	Version  uint64      // in the shard's $steps stream
 	Attempts int         // that failed
 	Err      string      // of the last attempt, or why the step cannot be read
 	First    time.Time   // attempt
-	Due      time.Time   // not dead: the next attempt is not before
+	Last     time.Time   // attempt
+	Due      time.Time   // not dead: it does not run before
+	Parked   string      // why the runner that met it left it to another one
+	Stopped  bool        // an ordered step before it stops its target
 	Dead     bool        // failed for good
+	Expired  bool        // because it came too late
 }
 
 // Pending yields the steps that are neither done nor dead: those to be rolled
-// forward, those that wait for their next attempt, and those whose type no
-// runner knows; shard by shard, in their order.
+// forward, those that wait for their time or their next attempt or behind a step
+// that stops their target, and those whose type no runner knew; shard by shard,
+// those that wait first, the others in their order.
 func Pending(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		for shard := range l.Shards() {
-			mark, err := readBookmark(ctx, l, shard)
-			if err != nil {
-				yield(Info{}, fmt.Errorf("outbox: pending: %w", err))
-				return
-			}
-			for r, err := range open(ctx, l, shard, mark.cursor) {
-				var i Info
-				over := false
-				if err == nil {
-					i, over, err = describe(ctx, l, &r)
-				}
+			for i, err := range pendingIn(ctx, l, shard) {
 				if err != nil {
-					yield(Info{}, fmt.Errorf("outbox: pending: %w", err))
-					return
+					err = fmt.Errorf("outbox: pending: %w", err)
 				}
-				if !over && !yield(i, nil) {
+				if !yield(i, err) || err != nil {
 					return
 				}
 			}
@@ -56,32 +53,81 @@ func Pending(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 	}
 }
 
-// open yields the steps of a shard that its cursor does not tell to be decided.
-func open(ctx context.Context, l *eventlog.Log, shard int, c cursor) iter.Seq2[eventlog.Record, error] {
-	return func(yield func(eventlog.Record, error) bool) {
-		for r, err := range readSteps(ctx, l, shard, c.Open) {
-			if !yield(r, err) || err != nil {
-				return
+func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		value, _, err := l.ReadCell(ctx, cursorKey(shard))
+		if err != nil {
+			yield(Info{}, err)
+			return
+		}
+		at := decodeMark(value).At
+		for _, kind := range []string{dueCells, stopCells, parkedCells} {
+			for i, err := range celled(ctx, l, shard, kind, at) {
+				if !yield(i, err) || err != nil {
+					return
+				}
 			}
 		}
-		for r, err := range l.Read(ctx, eventlog.Query{Stream: stepsStream(shard), From: c.At + 1}) {
-			if !yield(r, err) || err != nil {
+		for r, err := range l.Read(ctx, eventlog.Query{Stream: stepsStream(shard), From: at + 1}) {
+			var i Info
+			over := false
+			if err == nil {
+				i, over, err = describe(ctx, l, &r)
+			}
+			if !over && (!yield(i, err) || err != nil) {
 				return
 			}
 		}
 	}
 }
 
-// Dead yields the dead letters: steps that failed for good and whose handler has
-// no Failed; by shard of their target, oldest first.
+// celled yields the steps of a shard up to a version that stand in cells of a
+// kind.
+func celled(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64) iter.Seq2[Info, error] {
+	return func(yield func(Info, error) bool) {
+		prefix := cellsOf(kind, shard)
+		for c, err := range l.Cells(ctx, prefix, above(prefix[:len(prefix)-1]), 0) {
+			var i Info
+			over := false
+			if err == nil {
+				i, over, err = describeCell(ctx, l, shard, kind, at, c.Key, c.Value)
+			}
+			if !over && (!yield(i, err) || err != nil) {
+				return
+			}
+		}
+	}
+}
+
+func describeCell(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64, key string, value []byte) (i Info, over bool, err error) {
+	it, err := cellItem(key, value)
+	if err != nil || it.version > at { // the log has it as well
+		return i, err == nil, err
+	}
+	for r, err := range readSteps(ctx, l, shard, []uint64{it.version}) {
+		if err != nil {
+			return i, false, err
+		}
+		if i, over, err = describe(ctx, l, &r); err != nil {
+			return i, over, err
+		}
+	}
+	i.Parked, i.Stopped = it.reason, kind == stopCells
+	return i, over, nil
+}
+
+// Dead yields the dead letters: steps that failed for good, whose handler has no
+// Failed, and that nobody has decided on; by shard of their target, oldest first.
 func Dead(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		for shard := range l.Shards() {
-			for r, err := range l.Read(ctx, eventlog.Query{Stream: deadStream(shard), Types: []string{typeDead}}) {
-				var i Info
-				if err == nil {
-					i, err = describeDead(ctx, l, &r)
-				}
+			letters, err := deadIn(ctx, l, shard)
+			if err != nil {
+				yield(Info{}, fmt.Errorf("outbox: dead letters: %w", err))
+				return
+			}
+			for _, d := range letters {
+				i, err := describeDead(ctx, l, d)
 				if err != nil {
 					yield(Info{}, fmt.Errorf("outbox: dead letters: %w", err))
 					return
@@ -94,31 +140,82 @@ func Dead(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 	}
 }
 
-func describeDead(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (Info, error) {
-	var d dead
-	if err := r.Decode(&d); err != nil {
-		return Info{}, err
+// A letter is a dead letter and where its death stands.
+type letter struct {
+	dead
+	id eventlog.ID
+	at time.Time
+}
+
+// deadIn returns the dead letters of a shard that nobody has decided on.
+func deadIn(ctx context.Context, l *eventlog.Log, shard int) ([]letter, error) {
+	var order []eventlog.ID
+	letters := make(map[eventlog.ID]letter)
+	for r, err := range l.Read(ctx, eventlog.Query{Stream: deadStream(shard)}) {
+		if err != nil {
+			return nil, err
+		}
+		id, err := taggedStep(&r)
+		if err != nil {
+			return nil, err
+		}
+		if r.Type != typeDead {
+			delete(letters, id)
+			continue
+		}
+		d := letter{id: id, at: r.Time}
+		if err := r.Decode(&d.dead); err != nil {
+			return nil, err
+		}
+		letters[id] = d
+		order = append(order, id)
 	}
-	i := Info{}
+	var out []letter
+	for n, id := range order {
+		if d, ok := letters[id]; ok && !slices.Contains(order[n+1:], id) {
+			out = append(out, d)
+		}
+	}
+	return out, nil
+}
+
+// taggedStep returns the step whose life an event belongs to.
+func taggedStep(r *eventlog.Record) (eventlog.ID, error) {
+	for _, t := range r.Tags {
+		if len(t) > len(stepTags) && t[:len(stepTags)] == stepTags {
+			return eventlog.ParseID(t[len(stepTags):])
+		}
+	}
+	return eventlog.ID{}, fmt.Errorf("%w: %s in %s names no step", eventlog.ErrCorrupt, r.Type, r.Stream)
+}
+
+func describeDead(ctx context.Context, l *eventlog.Log, d letter) (i Info, err error) {
 	for step, err := range readSteps(ctx, l, d.Shard, []uint64{d.Version}) {
 		if err != nil {
 			return i, err
 		}
-		i = infoOf(&step)
+		if i, _, err = describe(ctx, l, &step); err != nil {
+			return i, err
+		}
 	}
-	i.Dead, i.Attempts, i.Err, i.First = true, d.Attempts, d.Error, d.First
+	i.Dead, i.Attempts, i.Err, i.First, i.Last, i.Expired, i.Due = true, d.Attempts, d.Error, d.First, d.at, d.Expired, time.Time{}
 	return i, nil
 }
 
 // infoOf describes a step. Of one that cannot be read Err says why.
 func infoOf(r *eventlog.Record) Info {
-	it, err := newItem(r)
-	i := Info{ID: it.id, Type: it.typ, Target: it.target, Time: it.time, Shard: it.shard, Version: it.version}
+	it := newItem(r)
+	i := Info{ID: it.id, Type: it.typ, Target: it.target, Timer: it.timer, Time: it.time, Due: it.due, Shard: r.Shard, Version: it.version}
+	if it.err != nil {
+		i.Err = text(it.err)
+		return i
+	}
+	s, err := decodeStep(it.id, it.raw)
 	if err != nil {
 		i.Err = text(err)
 		return i
 	}
-	i.Data, i.Chain = it.step.Data, it.step.Chain
+	i.Data, i.Chain, i.Cause = s.Data, s.Chain, s.Cause
 	return i
 }
 
@@ -128,8 +225,8 @@ func describe(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (i Info,
 		return i, false, nil
 	}
 	var so life
-	q := eventlog.Query{Tag: stepTag(i.ID), Shards: []int{l.ShardOf(i.Target)}}
-	for r, err := range l.Read(ctx, q) {
+	shard := l.ShardOf(i.Target)
+	for r, err := range l.Read(ctx, eventlog.Query{Tag: stepTag(i.ID), Shards: []int{shard}}) {
 		if err == nil {
 			err = so.apply(&r)
 		}
@@ -137,6 +234,19 @@ func describe(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (i Info,
 			return i, false, err
 		}
 	}
-	i.Attempts, i.Err, i.First, i.Due = so.attempts, so.err, so.first, so.due
-	return i, so.over, nil
+	if so.data != nil {
+		i.Data = so.data
+	}
+	i.Attempts, i.Err, i.First, i.Last, i.Dead = so.attempts, so.err, so.first, so.last, so.dead
+	if so.due.After(i.Due) {
+		i.Due = so.due
+	}
+	if i.Timer == "" || so.over {
+		return i, so.over, nil
+	}
+	timer := eventlog.Query{Tag: Timer{i.Target, i.Timer}.tag(), Shards: []int{shard}, Backward: true, Limit: 1}
+	for r, err := range l.Read(ctx, timer) { // moved or cancelled
+		return i, err == nil && r.ID != i.ID, err
+	}
+	return i, false, nil
 }

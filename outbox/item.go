@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,48 +11,122 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 )
 
-// An item is a step in hand. It belongs to its dispatcher. Of one that waits only
-// this small header is kept; its payload is read again when it runs.
+// An item is a step in hand. It belongs to its engine's goroutine. Of one that
+// waits only this small header is kept; its payload is read again when it runs.
 type item struct {
-	id      eventlog.ID
-	shard   int    // the emitter's
+	src     *source
 	version uint64 // in the emitter's $steps stream
-	time    time.Time
+	id      eventlog.ID
+	time    time.Time // of its commit
 	typ     string
 	target  string
-	step    *enqueued // nil: not in memory
-	decided bool
-	waits   bool // for its time, or for a handler
-	parked  bool // the cursor passed it
+	timer   string
+	again   bool          // a dead letter that was decided on
+	due     time.Time     // not before
+	handler *Handler      // nil: nobody knows the type
+	err     error         // it cannot be read
+	seq     uint64        // its place among the items of its target
+	raw     []byte        // as stored; nil: not in memory
+	effect  *effectResult // of a run
+
+	cell   string // that it is stored in; "": none
+	kind   string // of the cell that it is to be in
+	reason string // why it is parked
+	over   bool
+	inHand bool // it counts among what its source and lane hold
+	alarm  bool // among what the source waits for
 }
 
-// newItem decodes a record of a $steps stream.
-func newItem(r *eventlog.Record) (*item, error) {
-	it := &item{id: r.ID, shard: r.Shard, version: r.Version, time: r.Time}
-	if r.Type != typeEnqueued {
-		return it, fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
+// newItem reads what there is to know of a record of a $steps stream before its
+// step runs. Most steps say their type and target and are not special: of these
+// the rest is decoded when it is needed.
+func newItem(r *eventlog.Record) *item {
+	it := &item{version: r.Version, id: r.ID, time: r.Time}
+	if r.Type != typeEnqueued && r.Type != typeAgain {
+		it.err = fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
+		return it
+	}
+	var plain bool
+	if it.typ, it.target, plain = plainHeader(r.Data); plain && r.Type == typeEnqueued {
+		it.raw = r.Data
+		return it
 	}
 	s := new(enqueued)
 	if err := json.Unmarshal(r.Data, s); err != nil {
-		return it, fmt.Errorf("step %s: %w", it.id, err)
+		it.err = fmt.Errorf("step %s: %w", it.id, err)
+		return it
 	}
-	it.typ, it.target, it.step = s.Type, s.Target, s
-	return it, nil
+	it.typ, it.target, it.timer, it.raw = s.Type, s.Target, s.Timer, r.Data
+	if s.Due != nil {
+		it.due = *s.Due
+	}
+	if r.Type == typeAgain {
+		it.again, it.id = true, s.Step
+	}
+	return it
 }
+
+// plainHeader reads `{"type":"T","target":"S","chain"`, as enqueued is encoded
+// that has none of the members between, and no name that is escaped.
+func plainHeader(data []byte) (typ, target string, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(`{"type":"`))
+	if !ok {
+		return "", "", false
+	}
+	t, rest, ok := bytes.Cut(rest, []byte(`","target":"`))
+	if !ok {
+		return "", "", false
+	}
+	s, rest, ok := bytes.Cut(rest, []byte(`","chain":"`))
+	if !ok || bytes.ContainsAny(t, `"\\`) || bytes.ContainsAny(s, `"\\`) || !bytes.HasSuffix(rest, []byte("}")) {
+		return "", "", false
+	}
+	return string(t), string(s), true
+}
+
+// decodeStep reads a step as it is stored.
+func decodeStep(id eventlog.ID, raw []byte) (*enqueued, error) {
+	s := new(enqueued)
+	if err := json.Unmarshal(raw, s); err != nil {
+		return nil, fmt.Errorf("step %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// lane is the first segment of the target's name: the tenant.
+func (it *item) lane() string { return laneOf(it.target) }
 
 // size is what the item holds in memory beyond its header.
 func (it *item) size() int {
-	if it.step == nil {
-		return 0
-	}
-	return len(it.step.Data)
+	return len(it.raw)
 }
 
-// A pending is an item with its payload, in a batch.
-type pending struct {
-	*item
-	step *enqueued
+// priority is that of the item's type.
+func (it *item) priority() int {
+	if it.handler == nil {
+		return 0
+	}
+	return it.handler.Policy.Priority
 }
+
+// before orders the items of a target.
+func (it *item) before(other *item) bool {
+	if p, q := it.priority(), other.priority(); p != q {
+		return p > q
+	}
+	return it.seq < other.seq
+}
+
+// born is a time before which nothing can stand under the item's tag.
+func (it *item) born() time.Time {
+	if it.again {
+		return time.Time{}
+	}
+	return it.time
+}
+
+// raw is what the handler sees.
+func (e *enqueued) raw() Raw { return Raw{Type: e.Type, Stream: e.Target, Data: e.Data} }
 
 // readSteps yields the steps of a shard at these versions, which rise. Versions
 // that lie close together are read together: a commit may hold many of them.
@@ -85,10 +160,3 @@ func readSteps(ctx context.Context, l *eventlog.Log, shard int, versions []uint6
 }
 
 const closeBy = 64
-
-func (p pending) raw() Raw { return Raw{Type: p.typ, Stream: p.target, Data: p.step.Data} }
-
-// meta is that of the commit in which the step runs.
-func (p pending) meta() eventlog.Meta {
-	return eventlog.Meta{Correlation: p.step.Chain, Causation: p.id, Actor: p.step.Actor, Traceparent: p.step.Traceparent}
-}

@@ -17,10 +17,14 @@ import (
 // shard, written under the condition that nothing else happened under that tag.
 const (
 	typeEnqueued  = "$step.enqueued"  // in $steps/N
+	typeAgain     = "$step.again"     // in $steps/N: a dead letter was redriven or discarded
 	typeDone      = "$step.done"      // in $outcomes/N
+	typeRolled    = "$step.rolled"    // in $outcomes/N: emitted and done in one commit
 	typeFailed    = "$step.failed"    // in $outcomes/N: one attempt
-	typeDead      = "$step.dead"      // in $dead/N: for good
 	typeCancelled = "$step.cancelled" // in $outcomes/N: it never runs
+	typeDead      = "$step.dead"      // in $dead/N: for good
+	typeRedriven  = "$step.redriven"  // in $dead/N: to be tried anew
+	typeDiscarded = "$step.discarded" // in $dead/N: it never runs
 )
 
 func stepsStream(shard int) string    { return "$steps/" + strconv.Itoa(shard) }
@@ -29,18 +33,24 @@ func deadStream(shard int) string     { return "$dead/" + strconv.Itoa(shard) }
 
 // stepTag is the tag of a step's life; chainTag that of its chain, where the
 // commit's own correlation cannot say it.
-func stepTag(id eventlog.ID) string  { return "$step/" + id.String() }
+func stepTag(id eventlog.ID) string  { return stepTags + id.String() }
 func chainTag(id eventlog.ID) string { return "$chain/" + id.String() }
 
-// enqueued is the step itself. Its id is that of the event.
+const stepTags = "$step/"
+
+// enqueued is the step itself. Its id is that of the event, but for a redriven
+// step, which says whose life goes on.
 type enqueued struct {
-	Type        string          `json:"type"`
+	Type        string          `json:"type"` // these two first: see newItem
 	Target      string          `json:"target"`
-	Data        json.RawMessage `json:"data,omitempty"`
+	Due         *time.Time      `json:"due,omitempty"`   // not before
+	Timer       string          `json:"timer,omitempty"` // its name: only the last one set counts
+	Step        eventlog.ID     `json:"step,omitzero"`   // of $step.again
 	Chain       eventlog.ID     `json:"chain"`
-	Due         *time.Time      `json:"due,omitempty"` // not before
+	Cause       eventlog.ID     `json:"cause,omitzero"` // the step whose handler emitted it
 	Actor       string          `json:"actor,omitempty"`
 	Traceparent string          `json:"traceparent,omitempty"`
+	Data        json.RawMessage `json:"data,omitempty"`
 }
 
 // done says that the step's effect is in this commit. Error is set when it
@@ -60,19 +70,32 @@ type failed struct {
 type dead struct {
 	Shard    int       `json:"shard"`
 	Version  uint64    `json:"version"`
+	Type     string    `json:"type"`
+	Target   string    `json:"target"`
 	Attempts int       `json:"attempts"`
 	Error    string    `json:"error"`
+	Expired  bool      `json:"expired,omitempty"`
 	First    time.Time `json:"first"` // attempt
+}
+
+// verdict is what somebody decided about a dead letter.
+type verdict struct {
+	By   string          `json:"by"`
+	Why  string          `json:"why"`
+	Data json.RawMessage `json:"data,omitempty"` // the payload from now on
 }
 
 // life is what happened to a step so far.
 type life struct {
-	attempts        int
-	first           time.Time // attempt
-	due             time.Time // not before
-	err             string    // of the last attempt
-	over            bool      // done, dead or cancelled
-	dead, cancelled bool
+	attempts  int
+	first     time.Time // attempt
+	last      time.Time // attempt
+	due       time.Time // not before
+	err       string    // of the last attempt
+	data      json.RawMessage
+	over      bool // done, dead, cancelled or discarded
+	dead      bool
+	cancelled bool // or discarded
 }
 
 // apply folds the next event under the step's tag.
@@ -81,9 +104,22 @@ func (l *life) apply(r *eventlog.Record) error {
 	case typeDone:
 		l.over = true
 	case typeDead:
-		l.over, l.dead = true, true
-	case typeCancelled:
-		l.over, l.cancelled = true, true
+		var d dead
+		if err := r.Decode(&d); err != nil {
+			return err
+		}
+		l.over, l.dead, l.attempts, l.err = true, true, d.Attempts, d.Error
+	case typeCancelled, typeDiscarded:
+		l.over, l.cancelled, l.dead = true, true, false
+	case typeRedriven:
+		var v verdict
+		if err := r.Decode(&v); err != nil {
+			return err
+		}
+		*l = life{data: l.data}
+		if v.Data != nil {
+			l.data = v.Data
+		}
 	case typeFailed:
 		var f failed
 		if err := r.Decode(&f); err != nil {
@@ -92,7 +128,7 @@ func (l *life) apply(r *eventlog.Record) error {
 		if l.attempts == 0 {
 			l.first = r.Time
 		}
-		l.attempts, l.due, l.err = f.Attempt, f.Due, f.Error
+		l.attempts, l.last, l.due, l.err = f.Attempt, r.Time, f.Due, f.Error
 	default:
 		return fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
 	}
@@ -100,8 +136,8 @@ func (l *life) apply(r *eventlog.Record) error {
 }
 
 // readLife reads a step's life and makes it a condition of tx that it does not
-// go on meanwhile. Nothing under the tag is older than the step, which spares
-// the index for young steps.
+// go on meanwhile. Nothing under the tag is older than born, which spares the
+// index for young steps.
 func readLife(tx *eventlog.Tx, shard int, id eventlog.ID, born time.Time) (life, error) {
 	var l life
 	q := eventlog.Query{Tag: stepTag(id), Shards: []int{shard}, Born: born}

@@ -2,157 +2,200 @@ package outbox
 
 import (
 	"context"
-	"errors"
+	"math"
 	"time"
-
-	"github.com/rollforward/rollforward/eventlog"
 )
 
-type saveDone struct {
-	mark bookmark
-	err  error
-}
-
-const saveEvery = 500 * time.Millisecond
-
-// run rolls forward until ctx ends, and then finishes the batches in hand.
-func (d *dispatcher) run(ctx context.Context, bell <-chan struct{}) error {
-	work, stop := d.patience(ctx)
+// run works until ctx ends, and then finishes what is in hand; a drain until
+// nothing is due.
+func (e *engine) run(ctx context.Context) error {
+	work, stop := e.patience(ctx)
 	defer stop()
-	defer d.finish(work)
+	e.work = work
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	var sweep, save time.Time
-	for ctx.Err() == nil {
-		now := time.Now()
-		if !now.Before(sweep) {
-			d.more, sweep = true, now.Add(d.Sweep)
-		}
-		if err := d.turn(ctx); err != nil {
-			switch {
-			case ctx.Err() != nil:
-				return nil
-			case fatal(err):
-				return err
-			}
-			d.misses++
-			d.Logger.Error("the steps of a shard cannot be read", "shard", d.shard, "err", err)
-			d.more, sweep = false, now.Add(faults.delay(d.misses))
-		}
-		if d.failed != nil && fatal(d.failed) {
-			return d.failed
-		}
-		if d.dirty && d.saves == nil && !now.Before(save) {
-			save = now.Add(saveEvery)
-			d.save(work)
-		}
-		timer.Reset(d.rest(sweep, save))
+	for ctx.Err() == nil && e.fatal == nil && !e.done() {
+		e.turn()
+		timer.Reset(e.rest())
 		select {
-		case <-d.again():
-		case d.ready() <- struct{}{}:
-			d.start(work)
-		case r := <-d.results:
-			d.settle(r)
-		case s := <-d.saves:
-			d.saved(s)
-		case <-bell:
-			d.more = true
+		case then := <-e.inbox:
+			then()
+			e.more()
+		case <-e.bells.rung:
 		case <-timer.C:
 		case <-ctx.Done():
 		}
 	}
-	return nil
+	e.finish()
+	return e.fatal
 }
 
-// drain rolls forward until nothing is due.
-func (d *dispatcher) drain(ctx context.Context) error {
-	d.more, d.failed = true, nil
+// more does what else came in.
+func (e *engine) more() {
 	for {
-		if err := d.turn(ctx); err != nil {
-			return d.await(err)
-		}
-		if d.failed != nil {
-			return d.await(d.failed)
-		}
-		if d.busy == 0 && len(d.queues.ready) == 0 && !d.hungry() {
-			return nil
-		}
 		select {
-		case <-d.again():
-		case d.ready() <- struct{}{}:
-			d.start(ctx)
-		case r := <-d.results:
-			d.settle(r)
+		case then := <-e.inbox:
+			then()
+		default:
+			return
 		}
 	}
 }
 
-// await waits for the batches under way.
-func (d *dispatcher) await(err error) error {
-	for d.busy > 0 {
-		d.settle(<-d.results)
+// turn starts all that can be started.
+func (e *engine) turn() {
+	now := time.Now()
+	if !now.Before(e.sweep) {
+		e.sweep = now.Add(e.Sweep)
+		if e.own(); !e.ticking {
+			e.tick()
+		}
+		for _, s := range e.sources {
+			if s != nil {
+				s.more = true
+				e.Hooks.shard(s.info())
+			}
+		}
 	}
-	d.advance()
-	return err
+	e.answer()
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		s.wake(e.Log.Now())
+		if s.leaving && e.left(s, now) {
+			continue
+		}
+		s.read(now)
+		s.save(now, e.draining || s.leaving)
+	}
+	e.split(now)
+	for e.start() {
+	}
 }
 
-// turn wakes what is due, reads on if there is room, and moves the cursor.
-func (d *dispatcher) turn(ctx context.Context) error {
-	d.queues.wake(d.Log.Now())
-	d.advance()
-	if !d.hungry() {
-		return nil
+// answer looks where the bells have rung.
+func (e *engine) answer() {
+	for shard, rung := range e.bells.take() {
+		s := e.sources[shard]
+		if s == nil || rung == silent {
+			continue
+		}
+		if v, known := e.Log.Recent(stepsStream(shard)); rung == strange || !known || v >= s.next() {
+			s.more = true
+		}
 	}
-	err := d.read(ctx)
-	d.advance()
-	return err
 }
 
-// hungry reports whether there is more to read and room for it.
-func (d *dispatcher) hungry() bool { return d.more && d.room(len(d.window)) }
-
-// again is open when there is more to read at once.
-func (d *dispatcher) again() <-chan struct{} {
-	if d.hungry() {
-		return always
+// left gives a shard back when its work in hand is done; the rest is for whoever
+// comes next.
+func (e *engine) left(s *source, now time.Time) bool {
+	e.dropItems(s)
+	if len(s.hands) > 0 || s.reading || s.saving || s.dirty && !now.Before(s.pause) {
+		return false
 	}
-	return nil
-}
-
-var always = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
-
-// ready is where a slot is to be had when a target can go.
-func (d *dispatcher) ready() chan<- struct{} {
-	if len(d.queues.ready) > 0 {
-		return d.slots
-	}
-	return nil
+	e.giveBack(s)
+	return true
 }
 
 // rest is how long there is nothing to do unless something happens.
-func (d *dispatcher) rest(sweep, save time.Time) time.Duration {
-	rest := time.Until(sweep)
-	if d.dirty && d.saves == nil {
-		rest = min(rest, time.Until(save))
+func (e *engine) rest() time.Duration {
+	now := time.Now()
+	rest := e.sweep.Sub(now)
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		rest = min(rest, s.rest(now))
 	}
-	if due, ok := d.queues.due(); ok {
-		rest = min(rest, due.Sub(d.Log.Now()))
+	for _, since := range e.slow {
+		rest = min(rest, since.Add(slowBatch).Sub(now))
 	}
 	return max(rest, 0)
 }
 
-// fatal errors end a runner: going on would not help, and a human must know.
-func fatal(err error) bool {
-	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)
+// rest is how long the source has nothing to do.
+func (s *source) rest(now time.Time) time.Duration {
+	rest := time.Duration(math.MaxInt64)
+	if len(s.alarms) > 0 && len(s.hands) < s.wakeRoom() {
+		rest = s.alarms[0].due.Sub(s.Log.Now())
+	}
+	paused := s.pause.Sub(now)
+	if paused > 0 {
+		rest = min(rest, paused)
+	}
+	if s.dirty && !s.saving && !s.guest && s.loaded {
+		rest = min(rest, max(paused, s.saved.Add(saveEvery).Sub(now)))
+	}
+	return rest
+}
+
+// done reports whether a drain has nothing more to do: a look at all shards,
+// behind everything else, found nothing.
+func (e *engine) done() bool {
+	if !e.draining {
+		return false
+	}
+	if e.failed != nil {
+		return true
+	}
+	if e.doing > 0 || e.ticking || e.queues.count > 0 || e.swept.IsZero() {
+		return false
+	}
+	for _, s := range e.sources {
+		if s == nil {
+			continue
+		}
+		due := len(s.alarms) > 0 && !s.alarms[0].due.After(e.Log.Now())
+		if !s.loaded || s.more || due || s.dirty && !s.guest || len(s.parked) > 0 || s.pause.After(time.Now()) || s.unread() {
+			return false
+		}
+	}
+	return true
+}
+
+// unread reports whether steps were left unread for which there will be room.
+func (s *source) unread() bool {
+	for _, l := range s.lanes {
+		if l.from > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// finish waits for the work under way, saves how far it came, and gives the
+// leases back.
+func (e *engine) finish() {
+	e.settleAll()
+	for range 3 {
+		for _, s := range e.sources {
+			if s != nil {
+				s.saving = false
+				s.pause = time.Time{}
+				s.save(time.Now(), true)
+			}
+		}
+		e.settleAll()
+	}
+	if err := e.keeper.Close(e.work); err != nil {
+		e.Logger.Warn("the leases of the shards cannot be given back", "err", err)
+	}
+}
+
+func (e *engine) settleAll() {
+	for e.doing > 0 {
+		(<-e.inbox)()
+	}
 }
 
 // patience is the context of the work in hand: it outlives ctx by Grace.
-func (d *dispatcher) patience(ctx context.Context) (context.Context, context.CancelFunc) {
+func (e *engine) patience(ctx context.Context) (context.Context, context.CancelFunc) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var timer *time.Timer
 	armed := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		timer = time.AfterFunc(d.Grace, cancel)
+		timer = time.AfterFunc(e.Grace, cancel)
 		close(armed)
 	})
 	return work, func() {
@@ -161,36 +204,5 @@ func (d *dispatcher) patience(ctx context.Context) (context.Context, context.Can
 			timer.Stop()
 		}
 		cancel()
-	}
-}
-
-// save writes the cursor's cell without holding up the work.
-func (d *dispatcher) save(ctx context.Context) {
-	done := make(chan saveDone, 1)
-	d.saves, d.dirty = done, false
-	mark, known := d.mark, d.known()
-	go func() {
-		mark, err := mark.save(ctx, d.Log, d.shard, known)
-		done <- saveDone{mark, err}
-	}()
-}
-
-func (d *dispatcher) saved(s saveDone) {
-	d.saves, d.mark = nil, s.mark
-	if s.err != nil {
-		d.dirty = true
-		d.Logger.Warn("the cursor of a shard cannot be saved", "shard", d.shard, "err", s.err)
-	}
-}
-
-// finish waits for the work under way and saves how far it came.
-func (d *dispatcher) finish(ctx context.Context) {
-	_ = d.await(nil)
-	if d.saves != nil {
-		d.saved(<-d.saves)
-	}
-	if d.dirty {
-		d.save(ctx)
-		d.saved(<-d.saves)
 	}
 }

@@ -1,121 +1,205 @@
 package outbox
 
 import (
-	"container/heap"
 	"slices"
-	"time"
+	"strings"
 )
 
-// A queue holds the pending items of one target in their order. At most one
-// batch of it is under way.
+// A queue holds the items of one target in their order. At most one batch of it
+// is under way.
 type queue struct {
 	target string
+	shard  int // the target's
+	slot   int // where it is ready: its shard, or behind all shards for an Effect
 	items  []*item
 	busy   bool // a batch is under way, or the store failed it and it waits
 	listed bool // among the ready ones
-	faults int  // batches in a row that the store failed
+	faults int  // batches in a row that the store failed; it then goes alone
 }
 
-// queues are the pending items of a dispatcher by target, and which targets can
-// go next, first come first served.
+// laneOf returns the first segment of a target's name. What has no slash is a
+// lane of its own, whose name has none either, so that "a" and "a/b" differ.
+func laneOf(target string) string {
+	if i := strings.IndexByte(target, '/'); i >= 0 {
+		return target[:i+1]
+	}
+	return target
+}
+
+// queues are the items in hand by target, and which targets can go next: the
+// shards in turn, in each the lanes in turn, in each the targets as they came, or
+// by priority.
 type queues struct {
 	byTarget map[string]*queue
-	ready    []*queue
-	waiting  alarms
+	shards   int
+	ready    []readyShard // first those of the shards, then those of their Effects
+	next     int          // whose turn it is
+	count    int          // ready targets
+	seq      uint64
 }
 
-func newQueues() *queues { return &queues{byTarget: make(map[string]*queue)} }
+type readyShard struct {
+	lanes  []*readyLane // the next one first
+	byName map[string]*readyLane
+}
 
-// add puts an item into the queue of its target, in order.
-func (qs *queues) add(it *item) {
+type readyLane struct {
+	name   string
+	queues []*queue // by the priority of their first item
+}
+
+func newQueues(shards int) *queues {
+	qs := &queues{byTarget: make(map[string]*queue), ready: make([]readyShard, 2*shards), shards: shards}
+	for s := range qs.ready {
+		qs.ready[s].byName = make(map[string]*readyLane)
+	}
+	return qs
+}
+
+// add puts an item into the queue of its target, in order. A new one is the last
+// of its priority.
+func (qs *queues) add(it *item, shard int) {
+	if it.seq == 0 {
+		qs.seq++
+		it.seq = qs.seq
+	}
 	q := qs.byTarget[it.target]
 	if q == nil {
-		q = &queue{target: it.target}
+		q = &queue{target: it.target, shard: shard}
 		qs.byTarget[it.target] = q
 	}
 	at := len(q.items)
-	for at > 0 && q.items[at-1].version > it.version {
+	for at > 0 && it.before(q.items[at-1]) {
 		at--
 	}
 	q.items = slices.Insert(q.items, at, it)
+	if at == 0 {
+		qs.unlist(q) // it may have another place now
+	}
 	qs.list(q)
 }
 
+// list makes a target ready.
 func (qs *queues) list(q *queue) {
-	if !q.busy && !q.listed && len(q.items) > 0 {
-		q.listed = true
-		qs.ready = append(qs.ready, q)
+	if q.busy || q.listed || len(q.items) == 0 {
+		return
+	}
+	q.listed = true
+	qs.count++
+	if q.slot = q.shard; q.items[0].handler.Effect != nil {
+		q.slot += qs.shards
+	}
+	s, name := &qs.ready[q.slot], laneOf(q.target)
+	l := s.byName[name]
+	if l == nil {
+		l = &readyLane{name: name}
+		s.byName[name], s.lanes = l, append(s.lanes, l)
+	}
+	at := 0
+	for at = len(l.queues); at > 0 && l.queues[at-1].items[0].priority() < q.items[0].priority(); at-- {
+	}
+	l.queues = slices.Insert(l.queues, at, q)
+}
+
+// unlist takes a target out of the ready ones.
+func (qs *queues) unlist(q *queue) {
+	if !q.listed {
+		return
+	}
+	q.listed = false
+	qs.count--
+	s := &qs.ready[q.slot]
+	l := s.byName[laneOf(q.target)]
+	l.queues = slices.DeleteFunc(l.queues, func(o *queue) bool { return o == q })
+	if len(l.queues) == 0 {
+		delete(s.byName, l.name)
+		s.lanes = slices.DeleteFunc(s.lanes, func(o *readyLane) bool { return o == l })
 	}
 }
 
-// next takes the items of the next batch, at most n of them and about maxBytes.
-func (qs *queues) next(n, maxBytes int) (*queue, []*item) {
-	q := qs.ready[0]
-	qs.ready = qs.ready[1:]
-	q.listed, q.busy = false, true
+// take removes the first target of the lane whose turn it is in a shard, if fits
+// approves of it. The lane is the last one then.
+func (qs *queues) take(slot int, fits func(*queue) bool) *queue {
+	s := &qs.ready[slot]
+	for i, l := range s.lanes {
+		q := l.queues[0]
+		if !fits(q) {
+			continue
+		}
+		s.lanes = slices.Delete(s.lanes, i, i+1)
+		if l.queues = l.queues[1:]; len(l.queues) > 0 {
+			s.lanes = append(s.lanes, l)
+		} else {
+			delete(s.byName, l.name)
+		}
+		q.listed, q.busy = false, true
+		qs.count--
+		return q
+	}
+	return nil
+}
+
+// turn returns the next place with a ready target that passes ok, -1 without one.
+func (qs *queues) turn(ok func(slot int) bool) int {
+	for range qs.ready {
+		s := qs.next
+		qs.next = (qs.next + 1) % len(qs.ready)
+		if len(qs.ready[s].lanes) > 0 && ok(s) {
+			return s
+		}
+	}
+	return -1
+}
+
+// cut removes the items of the next batch from a queue: at most n of them and
+// about maxBytes. An Effect goes alone.
+func (q *queue) cut(n, maxBytes int) []*item {
 	size, k := 0, 0
 	for k < min(n, len(q.items)) {
+		if q.items[k].handler.Effect != nil && k > 0 {
+			break
+		}
 		size += q.items[k].size()
-		if k++; size >= maxBytes {
+		if k++; size >= maxBytes || q.items[k-1].handler.Effect != nil {
 			break
 		}
 	}
 	items := slices.Clone(q.items[:k])
 	q.items = slices.Delete(q.items, 0, k)
-	return q, items
+	return items
 }
 
 // free lets the next batch of q go.
 func (qs *queues) free(q *queue) {
 	q.busy = false
 	qs.list(q)
-	if len(q.items) == 0 {
+	qs.forget(q)
+}
+
+// forget drops an empty queue.
+func (qs *queues) forget(q *queue) {
+	if len(q.items) == 0 && !q.busy {
+		qs.unlist(q)
 		delete(qs.byTarget, q.target)
 	}
 }
 
-// wait adds an alarm.
-func (qs *queues) wait(a alarm) { heap.Push(&qs.waiting, a) }
-
-// due says when the next alarm is.
-func (qs *queues) due() (t time.Time, ok bool) {
-	if len(qs.waiting) == 0 {
-		return t, false
+// remove takes the items of a target that match out of their queue.
+func (qs *queues) remove(target string, match func(*item) bool) (out []*item) {
+	q := qs.byTarget[target]
+	if q == nil {
+		return nil
 	}
-	return qs.waiting[0].due, true
-}
-
-// wake lets go of what is due.
-func (qs *queues) wake(now time.Time) {
-	for len(qs.waiting) > 0 && !qs.waiting[0].due.After(now) {
-		a := heap.Pop(&qs.waiting).(alarm)
-		if a.item != nil {
-			a.item.waits = false
-			qs.add(a.item)
-		} else {
-			qs.free(a.queue)
+	q.items = slices.DeleteFunc(q.items, func(it *item) bool {
+		if match(it) {
+			out = append(out, it)
+			return true
 		}
+		return false
+	})
+	if len(q.items) == 0 {
+		qs.unlist(q)
+		qs.forget(q)
 	}
-}
-
-// An alarm is an item, or a queue, that waits for its time.
-type alarm struct {
-	due   time.Time
-	item  *item
-	queue *queue
-}
-
-type alarms []alarm
-
-func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].due.Before(a[j].due) }
-func (a alarms) Swap(i, j int)      { a[i], a[j] = a[j], a[i] }
-func (a *alarms) Push(x any)        { *a = append(*a, x.(alarm)) }
-func (a *alarms) Pop() any {
-	old := *a
-	n := len(old) - 1
-	x := old[n]
-	old[n] = alarm{}
-	*a = old[:n]
-	return x
+	return out
 }

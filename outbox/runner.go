@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -15,39 +14,47 @@ import (
 )
 
 // A Runner rolls the steps of a log forward. Any number of them, in any number
-// of processes, may run on one log: each step's effect happens once, whoever
-// does it. Log and Handlers are required; a Runner must not be copied once used.
+// of processes, may run on one log: they share its shards evenly by leases, and
+// each step's effect happens once, whoever does it. All of them should know the
+// same step types: a step is done by whoever holds its shard, and parked when
+// that one does not know it. Log and Handlers are required; a Runner must not be
+// copied once used.
 type Runner struct {
 	Log      *eventlog.Log
 	Handlers []Handler
+	// Name is shown to operators; it need not be unique.
+	Name string
 	// Wake brings the messages of the [Notifier]s of other processes, of topic
 	// Topic ("" is DefaultTopic). Of the commits of its own Log the runner hears
 	// directly; nil is enough where there is no other process.
 	Wake  message.Subscriber
 	Topic string
 	// Sweep is how often the runner looks for steps that nothing told it of, such
-	// as after a lost message (1 s). It bounds the latency, and is all that an
-	// idle runner costs.
+	// as after a lost message (1 s), and sees to its leases. It bounds the latency,
+	// and is all that an idle runner costs: a write, and a few reads a shard.
 	Sweep time.Duration
-	// Batch is how many steps of one target share a commit at most (128).
+	// Lease is the time within which the shards of a runner that crashed are taken
+	// over: at least six sweeps (6 s, or six sweeps).
+	Lease time.Duration
+	// Batch is how many steps share a commit at most (128).
 	Batch int
-	// Targets is how many targets are worked on at a time (16).
+	// Targets is how many batches are under way at a time (16). A batch has the
+	// steps of one target, or those of several that have few. As many Effects run
+	// beside them.
 	Targets int
-	// ReadAhead is how many steps of a shard are in hand at most (1024), beyond
-	// those that wait for their next attempt, for a handler, or behind others of
-	// their target. Of these up to 8192 are remembered; when a shard has more, its
-	// later steps wait too.
+	// ReadAhead is how many steps of a shard are in hand at most (4096). A tenant
+	// (see the package's text) gets a quarter of it.
 	ReadAhead int
 	// Grace is how long the batches in hand may take once Run's ctx has ended (5 s).
 	Grace time.Duration
 	// Logger gets failed attempts, dead letters, unknown types and errors of the
 	// store. nil is silent.
 	Logger *slog.Logger
+	// Hooks observe the runner.
+	Hooks Hooks
 
-	maxOpen int // tests
-
-	mu    sync.Mutex
-	bells map[*bells]struct{}
+	mu   sync.Mutex
+	runs map[*engine]struct{}
 }
 
 // DefaultTopic is the topic of notifications when none is named.
@@ -61,68 +68,58 @@ func (r *Runner) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("outbox: run: %w", err)
 	}
+	if err := r.serve(ctx, e); err != nil {
+		return fmt.Errorf("outbox: run: %w", err)
+	}
+	return nil
+}
+
+func (r *Runner) serve(ctx context.Context, e *engine) error {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	bells := newBells(r.Log.Shards())
-	list := e.dispatchers()
 	var listener sync.WaitGroup
-	stop := r.hear(ctx, bells, &listener)
-	err = each(list, func(d *dispatcher) error {
-		err := d.run(ctx, bells[d.shard])
-		if err != nil {
-			cancel() // the others finish what they have in hand
-			return fmt.Errorf("outbox: run: shard %d: %w", d.shard, err)
-		}
-		return nil
-	})
-	cancel()
+	stop := r.hear(ctx, e, &listener)
+	r.note(e, true)
+	err := e.run(ctx)
+	r.note(e, false)
+	close(e.ended)
 	stop()
+	cancel()
 	listener.Wait()
 	return err
 }
 
+func (r *Runner) note(e *engine, runs bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.runs == nil {
+		r.runs = make(map[*engine]struct{})
+	}
+	if runs {
+		r.runs[e] = struct{}{}
+	} else {
+		delete(r.runs, e)
+	}
+}
+
 // Drain rolls steps forward until nothing is due: every step is done or dead, or
-// waits for its next attempt, or has a type that no handler knows. It returns
-// the first error of the store. Tests and short commands use it instead of Run.
+// waits for its time or its next attempt, or has a type that no handler knows. It
+// returns the first error of the store. Tests and short commands use it instead
+// of Run. What it does in shards that a runner elsewhere holds is done once all
+// the same.
 func (r *Runner) Drain(ctx context.Context) error {
 	e, err := r.engine()
 	if err != nil {
 		return fmt.Errorf("outbox: drain: %w", err)
 	}
-	list := e.dispatchers()
-	err = drainAll(ctx, list)
-	_ = each(list, func(d *dispatcher) error { d.finish(ctx); return nil })
+	e.draining, e.guests = true, true
+	if err = r.serve(ctx, e); err == nil {
+		err = e.failed
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
 	if err != nil {
 		return fmt.Errorf("outbox: drain: %w", err)
 	}
 	return nil
-}
-
-// drainAll goes on until a round over all shards found nothing to do: a step may
-// emit steps into shards that were done before.
-func drainAll(ctx context.Context, list []*dispatcher) error {
-	for before := -1; ; {
-		if err := each(list, func(d *dispatcher) error { return d.drain(ctx) }); err != nil {
-			return err
-		}
-		after := 0
-		for _, d := range list {
-			after += d.rolled
-		}
-		if after == before {
-			return nil
-		}
-		before = after
-	}
-}
-
-// each calls fn for all dispatchers, side by side.
-func each(list []*dispatcher, fn func(*dispatcher) error) error {
-	errs := make([]error, len(list))
-	var wg sync.WaitGroup
-	for i, d := range list {
-		wg.Go(func() { errs[i] = fn(d) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
 }

@@ -45,17 +45,29 @@ var ErrStep = errors.New("invalid step")
 // that tx writes, or not at all, and from then on rolled forward by whatever
 // [Runner] knows its type, until it is done or dead.
 //
-// The step is stored in the shard of the first stream that tx appended to, or
-// else read, or else of the step's target; so Enqueue after Append keeps a
+// The step is stored in the emitter's shard: that of the handler's target when
+// a handler enqueues it, else the shard of the first stream that tx appended to,
+// or else read, or else of the step's target; so Enqueue after Append keeps a
 // transaction in one shard. Steps of one shard for one target run in the order
-// of their commits, but for those that fail and wait to be tried again.
+// of their commits, but for those that fail and wait to be tried again, and
+// those whose Policy says otherwise. A step that a handler enqueues for its own
+// target runs in the same commit, if no other step of the target is ahead of it
+// and there is room.
 //
 // A step that is nil or has no type or target is refused with ErrStep, one that
 // is too large with eventlog.ErrTooLarge; the transaction is then as it was.
 // Enqueue starts a chain, if tx belongs to none, by setting the correlation of
 // its Meta.
 func Enqueue(tx *eventlog.Tx, s Step) error {
-	if _, err := enqueue(tx, s, time.Time{}); err != nil {
+	raw, err := encode(s)
+	if err == nil {
+		if b := batchOf(tx); b != nil && b.links(raw) {
+			err = b.link(tx, raw)
+		} else {
+			_, err = enqueue(tx, enqueued{Type: raw.Type, Target: raw.Stream, Data: raw.Data})
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("outbox: enqueue: %w", err)
 	}
 	return nil
@@ -65,48 +77,30 @@ func Enqueue(tx *eventlog.Tx, s Step) error {
 // which [Cancel] can take it back. What waits for its time costs nothing until
 // then. The zero time and times that have passed are "at once".
 func At(tx *eventlog.Tx, t time.Time, s Step) (eventlog.ID, error) {
-	id, err := enqueue(tx, s, t)
+	raw, err := encode(s)
+	var id eventlog.ID
+	if err == nil {
+		id, err = enqueue(tx, enqueued{Type: raw.Type, Target: raw.Stream, Data: raw.Data, Due: dueAt(t)})
+	}
 	if err != nil {
 		return id, fmt.Errorf("outbox: at: %w", err)
 	}
 	return id, nil
 }
 
-func enqueue(tx *eventlog.Tx, s Step, due time.Time) (id eventlog.ID, err error) {
-	raw, err := encode(s)
-	if err != nil {
-		return id, err
+func dueAt(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
 	}
-	meta := tx.Meta()
-	e := enqueued{Type: raw.Type, Target: raw.Stream, Data: raw.Data,
-		Chain: meta.Correlation, Actor: meta.Actor, Traceparent: meta.Traceparent}
-	if e.Chain.IsZero() {
-		e.Chain = tx.ID()
-	}
-	if !due.IsZero() {
-		due = due.UTC()
-		e.Due = &due
-	}
-	shard, ok := tx.Shard()
-	if !ok {
-		shard = tx.Log().ShardOf(raw.Stream)
-	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return id, fmt.Errorf("%w: %s: %w", ErrStep, raw.Type, err)
-	}
-	id = tx.NextID()
-	if err := tx.Append(stepsStream(shard), sys.Event{Type: typeEnqueued, Data: data}); err != nil {
-		return id, fmt.Errorf("step %s for %s: %w", raw.Type, raw.Stream, err)
-	}
-	meta.Correlation = e.Chain
-	return id, nil
+	t = t.UTC()
+	return &t
 }
 
 // Cancel takes a step back that is for target: unless it is over, it never runs
 // from the commit of tx on. done says that it is over: its effect is in the
 // log, or it is dead. Which of the two came first is decided for good when tx
-// commits; tx takes part in the target's shard.
+// commits; tx takes part in the target's shard. Of a step that is cancelled
+// already done is false.
 func Cancel(tx *eventlog.Tx, id eventlog.ID, target string) (done bool, err error) {
 	shard := tx.Log().ShardOf(target)
 	l, err := readLife(tx, shard, id, time.Time{})
@@ -120,6 +114,39 @@ func Cancel(tx *eventlog.Tx, id eventlog.ID, target string) (done bool, err erro
 		return false, fmt.Errorf("outbox: cancel: step %s: %w", id, err)
 	}
 	return l.over && !l.cancelled, nil
+}
+
+// enqueue stores a step in the emitter's shard.
+func enqueue(tx *eventlog.Tx, e enqueued, tags ...string) (id eventlog.ID, err error) {
+	shard, ok := 0, false
+	if b := batchOf(tx); b != nil {
+		shard, ok = b.shard, true
+		e.Cause = b.current()
+	} else {
+		shard, ok = tx.Shard()
+	}
+	if !ok {
+		shard = tx.Log().ShardOf(e.Target)
+	}
+	return enqueueIn(tx, shard, e, tags...)
+}
+
+func enqueueIn(tx *eventlog.Tx, shard int, e enqueued, tags ...string) (id eventlog.ID, err error) {
+	meta := tx.Meta()
+	e.Chain, e.Actor, e.Traceparent = meta.Correlation, meta.Actor, meta.Traceparent
+	if e.Chain.IsZero() {
+		e.Chain = tx.ID()
+	}
+	data, err := json.Marshal(&e)
+	if err != nil {
+		return id, fmt.Errorf("%w: %s: %w", ErrStep, e.Type, err)
+	}
+	id = tx.NextID()
+	if err := tx.Append(stepsStream(shard), sys.Event{Type: typeEnqueued, Data: data, Tags: tags}); err != nil {
+		return id, fmt.Errorf("step %s for %s: %w", e.Type, e.Target, err)
+	}
+	meta.Correlation = e.Chain
+	return id, nil
 }
 
 func encode(s Step) (Raw, error) {

@@ -2,8 +2,9 @@ package outbox
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -11,103 +12,126 @@ import (
 	"github.com/rollforward/rollforward/internal/doorbell"
 )
 
-// bells are the doorbells of a run's dispatchers, by shard. One that rings
-// already is enough.
-type bells []chan struct{}
-
-func newBells(shards int) bells {
-	b := make(bells, shards)
-	for s := range b {
-		b[s] = make(chan struct{}, 1)
-	}
-	return b
+// bells say which shards have moved since somebody looked.
+type bells struct {
+	rung chan struct{}
+	mu   sync.Mutex
+	list []ring
+	any  bool
 }
 
-func (b bells) ring(shard int) {
-	if shard < 0 || shard >= len(b) {
+// A ring says who rang: a commit of this process can be looked up in memory.
+type ring uint8
+
+const (
+	silent ring = iota
+	own
+	strange
+)
+
+func newBells(shards int) *bells {
+	return &bells{rung: make(chan struct{}, 1), list: make([]ring, shards)}
+}
+
+func (b *bells) ring(shard int, who ring) {
+	if shard < 0 || shard >= len(b.list) {
 		return
 	}
-	select {
-	case b[shard] <- struct{}{}:
-	default:
+	b.mu.Lock()
+	b.list[shard] = max(b.list[shard], who)
+	first := !b.any
+	b.any = true
+	b.mu.Unlock()
+	if first {
+		select {
+		case b.rung <- struct{}{}:
+		default:
+		}
 	}
 }
 
-// answer rings for a message. One that cannot be read may be about any shard.
-func (b bells) answer(m *message.Message) {
-	bell, err := doorbell.Decode(m)
-	if err == nil {
-		b.ring(bell.Shard)
+// take returns who rang for each shard, and silences the bells.
+func (b *bells) take() []ring {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.any {
+		return nil
+	}
+	out := b.list
+	b.list, b.any = make([]ring, len(out)), false
+	return out
+}
+
+// answer rings for a message. One that is no bell may be about any shard.
+func (b *bells) answer(bell doorbell.Bell, ok bool) {
+	if ok {
+		b.ring(bell.Shard, strange)
 		return
 	}
-	for s := range b {
-		b.ring(s)
+	for s := range b.list {
+		b.ring(s, strange)
 	}
 }
 
 // hear connects a run's bells with who rings them, until the returned function
 // is called.
-func (r *Runner) hear(ctx context.Context, b bells, work *sync.WaitGroup) (stop func()) {
-	r.mu.Lock()
-	if r.bells == nil {
-		r.bells = make(map[*bells]struct{})
-	}
-	r.bells[&b] = struct{}{}
-	r.mu.Unlock()
-	deaf := r.Log.OnCommit(func(h driver.Head) { b.ring(h.Shard) })
+func (r *Runner) hear(ctx context.Context, e *engine, work *sync.WaitGroup) (stop func()) {
 	if r.Wake != nil {
-		work.Go(func() { r.listen(ctx, b) })
+		work.Go(func() { r.listen(ctx, e.bells) })
 	}
-	return func() {
-		deaf()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.bells, &b)
-	}
+	return r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
 }
 
-// listen rings for each message. When the subscription fails or ends it is
-// renewed: until then the sweep does the work.
-func (r *Runner) listen(ctx context.Context, b bells) {
-	topic := r.topic()
-	for attempt := 1; ctx.Err() == nil; attempt++ {
-		messages, err := r.Wake.Subscribe(ctx, topic)
-		if err == nil {
-			for m := range messages {
-				attempt = 0
-				b.answer(m)
-				m.Ack()
-			}
-		}
-		if ctx.Err() == nil && r.Logger != nil {
+// listen rings for each message until ctx ends.
+func (r *Runner) listen(ctx context.Context, b *bells) {
+	topic := r.Topic
+	if topic == "" {
+		topic = DefaultTopic
+	}
+	line := doorbell.Line{Subscriber: r.Wake, Topic: topic, Lost: func(err error) {
+		if r.Logger != nil {
 			r.Logger.Warn("no notifications; the sweep finds the steps", "topic", topic, "err", err)
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(faults.delay(max(attempt, 1))):
-		}
-	}
-}
-
-// AddTo adds the doorbell to a Watermill router of the user's, as a handler
-// called name that takes the messages of Topic from Wake, so that the router's
-// middleware applies to them. Run does the work and must run as well, but does
-// not listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
-func (r *Runner) AddTo(router *message.Router, name string) {
-	router.AddConsumerHandler(name, r.topic(), r.Wake, func(m *message.Message) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for b := range r.bells {
-			b.answer(m)
-		}
-		return nil
+	}}
+	line.Listen(ctx, func(m *message.Message) {
+		bell, err := doorbell.Decode(m)
+		b.answer(bell, err == nil)
+		m.Ack()
 	})
-	r.Wake = nil
 }
 
-func (r *Runner) topic() string {
-	if r.Topic == "" {
-		return DefaultTopic
+// AddTo makes the runner a handler of a Watermill router of the user's: the
+// router runs it, from its own Run until it is closed, in place of r.Run, and
+// its Close waits until the batches in hand are finished. The notifications come
+// from subscriber, of topic ("" is DefaultTopic), and pass the router's
+// middleware; losing one costs latency and nothing else. nil: only what this
+// process commits, and the sweep. Any number of runners may join one router.
+//
+// What r.Run would refuse at once, the router's Run returns. When the runner ends
+// with an error, its handler ends, and the router with its last handler; the
+// router's logger is told.
+func (r *Runner) AddTo(router *message.Router, topic string, subscriber message.Subscriber) *message.Handler {
+	return doorbell.Join(router, doorbell.Job{
+		Name: "outbox", Topic: topic, Subscriber: subscriber,
+		Check: r.checkRouted, Run: r.Run, Ring: r.ring,
+	})
+}
+
+func (r *Runner) checkRouted() error {
+	_, err := r.engine()
+	if err == nil && r.Wake != nil {
+		err = errors.New("a runner in a router takes its notifications from there: leave Wake nil")
 	}
-	return r.Topic
+	if err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
+
+func (r *Runner) ring(b doorbell.Bell, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for e := range r.runs {
+		e.bells.answer(b, ok)
+	}
 }

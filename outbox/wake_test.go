@@ -83,13 +83,14 @@ func (deaf) Close() error { return nil }
 func TestNotifications(t *testing.T) {
 	t.Parallel()
 	for name, connect := range map[string]func(*testing.T, *outbox.Runner){
-		"by itself": func(*testing.T, *outbox.Runner) {},
+		"by itself": func(t *testing.T, r *outbox.Runner) { start(t, r) },
 		"in a router": func(t *testing.T, r *outbox.Runner) {
 			router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.AddTo(router, "outbox")
+			r.AddTo(router, "", r.Wake)
+			r.Wake = nil
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() { done <- router.Run(ctx) }()
@@ -112,7 +113,6 @@ func TestNotifications(t *testing.T) {
 				r := runner(there, relaying)
 				r.Wake, r.Sweep = broker, time.Hour
 				connect(t, r)
-				start(t, r)
 				ctx, cancel := context.WithCancel(context.Background())
 				done := make(chan error, 1)
 				go func() { done <- (&outbox.Notifier{Log: here, Publisher: broker}).Run(ctx) }()

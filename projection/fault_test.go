@@ -54,6 +54,13 @@ func (f *faulty) Reset(ctx context.Context, r projection.Reset, fn func(tx *sql.
 	return f.Sink.Reset(ctx, r, fn)
 }
 
+func (f *faulty) Note(ctx context.Context, name string, s *projection.Stop) error {
+	if f.dead.Load() {
+		return errFault
+	}
+	return f.Sink.Note(ctx, name, s)
+}
+
 func (f *faulty) Apply(ctx context.Context, b projection.Batch, fn func(tx *sql.Tx) error) error {
 	if f.dead.Load() {
 		return errFault

@@ -22,6 +22,7 @@ func (r *Runner[T]) keep(ctx context.Context, p *Projection[T], tails *tails, li
 	err = fmt.Errorf("%s stopped: %w", p.Name, err)
 	r.logger().Error("projection: stopped", append(reason(err), "projection", p.Name)...)
 	live.stop(err)
+	r.note(ctx, p, err)
 	return err
 }
 
@@ -79,7 +80,13 @@ func (r *Runner[T]) ready(ctx context.Context, p *Projection[T]) error {
 	case state.Version < p.Version:
 		return r.reset(ctx, p, state.Version)
 	}
-	return r.recognise(ctx, state)
+	if err := r.recognise(ctx, state); err != nil || state.Stop == nil {
+		return err
+	}
+	if err := r.Sink.Note(ctx, p.Name, nil); err != nil { // it goes on
+		return fmt.Errorf("sink: %w", err)
+	}
+	return nil
 }
 
 // reset empties the read model. held is the version that the sink holds.
@@ -87,7 +94,7 @@ func (r *Runner[T]) reset(ctx context.Context, p *Projection[T], held int) error
 	if held != 0 && p.Reset == nil {
 		return fmt.Errorf("%w: the sink holds version %d of it", errNoReset, held)
 	}
-	ctx, release := finishing(ctx)
+	ctx, release := r.finishing(ctx)
 	defer release()
 	var failed error
 	err := r.Sink.Reset(ctx, Reset{Name: p.Name, Held: held, Version: p.Version, Shards: r.Log.Shards()}, func(tx T) error {

@@ -62,6 +62,15 @@ func (m *memory) Reset(ctx context.Context, r projection.Reset, fn func(tx map[s
 	})
 }
 
+func (m *memory) Note(_ context.Context, name string, stop *projection.Stop) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.states[name]
+	s.Stop = stop
+	m.states[name] = s
+	return nil
+}
+
 // update changes state and rows together, or neither.
 func (m *memory) update(ctx context.Context, name string, fn func(map[string]int) error, move func(*projection.State) error) error {
 	m.mu.Lock()

@@ -109,6 +109,13 @@ func (p *progress) wait(ctx context.Context, q eventlog.Position) (covered bool,
 	}
 }
 
+// begun reports whether every shard has found its place.
+func (p *progress) begun() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !slices.Contains(p.asked, false)
+}
+
 // restart notes that the sink was reset: nothing is covered, and every shard
 // asks the sink where it is.
 func (p *progress) restart() {

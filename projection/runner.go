@@ -23,7 +23,7 @@ import (
 // event takes effect, the other projections go on. What the log or the sink
 // refuses is tried again for as long as Run runs, except that damage in the log
 // (eventlog.ErrCorrupt), a closed log, ErrVersion and ErrOtherLog stop a
-// projection at once. Status shows all of it while it lasts.
+// projection at once. Status shows all of it.
 type Runner[T any] struct {
 	Log         *eventlog.Log
 	Sink        Sink[T]
@@ -31,7 +31,8 @@ type Runner[T any] struct {
 
 	// Wake, with Topic, brings doorbells of other processes' commits (see
 	// outbox.Notifier, whose default topic is the default here). They save
-	// latency, nothing depends on them. nil: the log's own ways.
+	// latency, nothing depends on them. nil: the log's own ways. A runner in a
+	// router gets them there (AddTo).
 	Wake  message.Subscriber
 	Topic string
 
@@ -44,6 +45,9 @@ type Runner[T any] struct {
 	// Backoff is the pause after a first failure (100 ms). It doubles with each
 	// further one, up to a hundredfold, and is jittered.
 	Backoff time.Duration
+	// Grace is how long the transactions in hand may take once the context has
+	// ended (5 s). Then they are given up; the next run does what is missing.
+	Grace time.Duration
 	// Logger gets what an operator should know. nil is silent.
 	Logger *slog.Logger
 
@@ -127,8 +131,8 @@ func (r *Runner[T]) check() error {
 		return errors.New("a runner without a Sink")
 	case len(r.Projections) == 0:
 		return errors.New("a runner without projections")
-	case r.Batch < 0 || r.Attempts < 0 || r.Backoff < 0:
-		return errors.New("Batch, Attempts and Backoff cannot be negative")
+	case r.Batch < 0 || r.Attempts < 0 || r.Backoff < 0 || r.Grace < 0:
+		return errors.New("Batch, Attempts, Backoff and Grace cannot be negative")
 	}
 	seen := make(map[string]bool, len(r.Projections))
 	for i := range r.Projections {

@@ -29,12 +29,17 @@ type Sink[T any] interface {
 	// the sink holds another version than r.Held, nothing is done and the error
 	// wraps ErrMoved. Otherwise the errors are those of Apply.
 	Reset(ctx context.Context, r Reset, fn func(tx T) error) error
+
+	// Note keeps s as the State's Stop, in place of an earlier one, also where the
+	// sink holds nothing else of the projection. nil, and every Reset, forgets it.
+	Note(ctx context.Context, name string, s *Stop) error
 }
 
 // A State is what a sink holds of a projection.
 type State struct {
 	Version     int          // 0: nothing
 	Checkpoints []Checkpoint // of all shards, in order
+	Stop        *Stop        // as Note was told, nil when nothing was
 }
 
 // Position returns how far the read model has come.

@@ -15,8 +15,9 @@ type Status struct {
 	Name    string
 	Version int // of the program
 	Held    int // of the sink; 0: it holds nothing yet
-	// Err is why the projection has stopped, or what keeps it from starting. It
-	// is known only where the projection runs.
+	// Err is why the projection has stopped, a [*Stop] when it was not this Run
+	// that it stopped in, or what keeps it from starting, which is known only where
+	// it runs.
 	Err    error
 	Shards []ShardStatus
 	// Skipped counts the events without a handler by type, since the start of
@@ -57,7 +58,8 @@ func (r *Runner[T]) Status(ctx context.Context, names ...string) ([]Status, erro
 func (r *Runner[T]) status(ctx context.Context, p *Projection[T]) (Status, error) {
 	out := Status{Name: p.Name, Version: p.Version}
 	var troubles map[int]error
-	if live := r.live(p.Name); live != nil {
+	live := r.live(p.Name)
+	if live != nil {
 		troubles, out.Skipped, out.Err = live.report()
 		if out.Err == nil {
 			out.Err = troubles[allShards]
@@ -71,6 +73,9 @@ func (r *Runner[T]) status(ctx context.Context, p *Projection[T]) (Status, error
 	tail, err := r.Log.Position(ctx)
 	if err != nil {
 		return out, err
+	}
+	if live == nil {
+		out.Err = state.stopped()
 	}
 	out.Held = state.Version
 	for shard := range r.Log.Shards() {

@@ -2,57 +2,76 @@ package projection
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/rollforward/rollforward/internal/doorbell"
 )
 
-// AddTo adds the doorbell to a Watermill router of the user's, as a handler
-// called name that takes messages of Topic from Wake. It is for a Runner whose
-// messages shall pass the router's middleware. Run goes on its own, and must not
-// listen itself then: AddTo takes Wake out of the Runner. Call it before Run.
-func (r *Runner[T]) AddTo(router *message.Router, name string) {
-	router.AddConsumerHandler(name, r.topic(), r.Wake, func(m *message.Message) error {
-		r.ring(m)
-		return nil
+// AddTo makes the runner a handler of a Watermill router of the user's: the
+// router runs it, from its own Run until it is closed, in place of r.Run, and
+// its Close waits until the transactions in hand are finished. The doorbells come
+// from subscriber, of topic ("" is the default topic), and pass the router's
+// middleware; losing one costs latency and nothing else. nil: the log's own ways.
+// Any number of runners may join one router.
+//
+// What r.Run would refuse at once, the router's Run returns. When all projections
+// have stopped the handler ends, and the router with its last handler; why, its
+// logger is told, and Status says.
+func (r *Runner[T]) AddTo(router *message.Router, topic string, subscriber message.Subscriber) *message.Handler {
+	return doorbell.Join(router, doorbell.Job{
+		Name: r.handlerName(), Topic: topic, Subscriber: subscriber,
+		Check: r.checkRouted, Run: r.Run, Ring: r.ring,
 	})
-	r.Wake = nil
 }
 
-// listen takes doorbells until ctx ends. A subscription that fails or ends is
-// made again: meanwhile the log's own ways have to do.
-func (r *Runner[T]) listen(ctx context.Context) {
-	for n := 1; ctx.Err() == nil; n++ {
-		bells, err := r.Wake.Subscribe(ctx, r.topic())
-		if err == nil {
-			for m := range bells {
-				n = 0
-				r.ring(m)
-				m.Ack()
-			}
-		}
-		if ctx.Err() == nil {
-			r.logger().Warn("projection: no doorbell", "topic", r.topic(), "error", err)
-			pause(ctx, backoff(r.firstBackoff(), max(n, 1)))
-		}
+// handlerName is how routers know the runner.
+func (r *Runner[T]) handlerName() string {
+	names := make([]string, len(r.Projections))
+	for i := range r.Projections {
+		names[i] = r.Projections[i].Name
 	}
+	return "projection." + strings.Join(names, ",")
 }
 
-// ring passes one message on. What is no doorbell is dropped: it will be none
-// the next time either.
-func (r *Runner[T]) ring(m *message.Message) {
-	b, err := doorbell.Decode(m)
+func (r *Runner[T]) checkRouted() error {
+	err := r.check()
+	if err == nil && r.Wake != nil {
+		err = errors.New("a runner in a router takes its doorbells from there: leave Wake nil")
+	}
 	if err != nil {
-		r.logger().Warn("projection: not a doorbell", "topic", r.topic(), "error", err)
+		return fmt.Errorf("projection: %w", err)
+	}
+	return nil
+}
+
+// listen takes doorbells until ctx ends.
+func (r *Runner[T]) listen(ctx context.Context) {
+	topic := r.Topic
+	if topic == "" {
+		topic = doorbell.Topic
+	}
+	line := doorbell.Line{Subscriber: r.Wake, Topic: topic, Lost: func(err error) {
+		r.logger().Warn("projection: no doorbell", "topic", topic, "error", err)
+	}}
+	line.Listen(ctx, func(m *message.Message) {
+		b, err := doorbell.Decode(m)
+		r.ring(b, err == nil)
+		m.Ack()
+	})
+}
+
+// ring makes the log look. What is no bell may be about any shard.
+func (r *Runner[T]) ring(b doorbell.Bell, ok bool) {
+	if ok {
+		r.Log.Wake(b.Shard, b.Revision)
 		return
 	}
-	r.Log.Wake(b.Shard, b.Revision)
-}
-
-func (r *Runner[T]) topic() string {
-	if r.Topic == "" {
-		return doorbell.Topic
+	for shard := range r.Log.Shards() {
+		r.Log.Wake(shard, math.MaxUint64)
 	}
-	return r.Topic
 }

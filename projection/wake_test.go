@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill"
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
@@ -115,6 +114,33 @@ func TestNotifierRings(t *testing.T) {
 	})
 }
 
+// A message that cannot be read may be about any shard.
+func TestNoDoorbellRingsForAnyShard(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		writer, reader := twoProcesses(t, time.Hour)
+		bells := gochannel.NewGoChannel(gochannel.Config{BlockPublishUntilSubscriberAck: true}, nil)
+		defer bells.Close()
+		r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells}
+		start(t, r)
+		synctest.Wait()
+		begin := time.Now()
+		var p eventlog.Position
+		for i := range accounts {
+			p = p.Join(appendTo(t, writer, account(i), Opened{"Ada"}))
+		}
+		if err := bells.Publish(doorbell.Topic, message.NewMessage("1", []byte("no bell"))); err != nil { // until it is acknowledged
+			t.Fatal(err)
+		}
+		if err := r.WaitFor(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > time.Minute {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
 // ringFor writes, rings, and waits for the effect.
 func ringFor(t *testing.T, bells message.Publisher, writer *eventlog.Log, r *sqlsink.Runner) {
 	t.Helper()
@@ -129,35 +155,6 @@ func ringFor(t *testing.T, bells message.Publisher, writer *eventlog.Log, r *sql
 	}
 	if err := r.WaitFor(t.Context(), p); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// AddTo hangs the doorbell into a router of the user's.
-func TestDoorbellInARouter(t *testing.T) {
-	t.Parallel()
-	writer, reader := twoProcesses(t, time.Hour)
-	bells := gochannel.NewGoChannel(gochannel.Config{}, nil)
-	router, err := message.NewRouter(message.RouterConfig{}, watermill.NopLogger{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := make(chan struct{}, 10)
-	router.AddMiddleware(func(next message.HandlerFunc) message.HandlerFunc {
-		return func(m *message.Message) ([]*message.Message, error) {
-			seen <- struct{}{}
-			return next(m)
-		}
-	})
-	r := &sqlsink.Runner{Log: reader, Sink: newSink(t), Projections: []sqlsink.Projection{bank()}, Wake: bells, Topic: "bells"}
-	r.AddTo(router, "projections")
-	routed := make(chan error, 1)
-	go func() { routed <- router.Run(context.Background()) }()
-	<-router.Running()
-	start(t, r)
-	ringFor(t, bells, writer, r)
-	<-seen
-	if err := errors.Join(router.Close(), bells.Close(), <-routed); err != nil {
-		t.Error(err)
 	}
 }
 

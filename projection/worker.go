@@ -149,7 +149,7 @@ func (w *worker[T]) bound(tail driver.Revision) driver.Revision {
 // sink may finish.
 func (w *worker[T]) apply(ctx context.Context) error {
 	b := &w.batch
-	ctx, release := finishing(ctx)
+	ctx, release := w.finishing(ctx)
 	defer release()
 	var failed error
 	var start time.Time
@@ -226,10 +226,14 @@ func (w *worker[T]) retry(ctx context.Context, err error, n int) {
 
 // finishing returns a context for work that is finished when ctx ends, but not
 // waited for without end.
-func finishing(ctx context.Context) (context.Context, func()) {
+func (r *Runner[T]) finishing(ctx context.Context) (context.Context, func()) {
+	grace := r.Grace
+	if grace == 0 {
+		grace = defaultGrace
+	}
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		pause(out, patience)
+		pause(out, grace)
 		cancel()
 	})
 	return out, func() {
@@ -238,5 +242,4 @@ func finishing(ctx context.Context) (context.Context, func()) {
 	}
 }
 
-// patience is how long a shutdown waits for a transaction of the sink.
-const patience = 10 * time.Second
+const defaultGrace = 5 * time.Second

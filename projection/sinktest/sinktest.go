@@ -65,6 +65,7 @@ func promises[T any]() []promise[T] {
 		{"ApplyVersion", "An Apply to a version that the sink does not hold leaves everything as it was and returns ErrMoved.", testApplyVersion[T]},
 		{"ApplyTwice", "A batch that is repeated takes effect once.", testApplyTwice[T]},
 		{"ApplyCanceled", "An Apply whose context has ended does nothing.", testApplyCanceled[T]},
+		{"Note", "A note is in the State as it was given until another one, nil or a Reset takes its place, and nothing else is touched by it.", testNote[T]},
 		{"Race", "Of batches that move one checkpoint from one place at the same time exactly one takes effect.", testRace[T]},
 		{"RaceReset", "Of Resets from one version at the same time exactly one takes effect.", testRaceReset[T]},
 		{"Shards", "Batches of different shards at the same time all take effect.", testShards[T]},

@@ -13,7 +13,8 @@ var ErrFormat = errors.New("incompatible tables")
 const format = 1
 
 // The projection's row names the version that its tables hold. Checkpoints are
-// kept by version, so that another one can be built beside it.
+// kept by version, so that another one can be built beside it. A stop is there
+// while a projection stands still.
 var tables = []string{
 	`create table if not exists rollforward_format (format integer not null)`,
 
@@ -32,6 +33,14 @@ var tables = []string{
 		last_commit   text not null default '',
 		last_time     bigint not null default 0,
 		primary key (projection, version, shard))`,
+
+	`create table if not exists rollforward_stop (
+		projection text not null primary key,
+		version    integer not null,
+		time       bigint not null,
+		shard      integer not null,
+		revision   bigint not null,
+		reason     text not null)`,
 }
 
 // create makes the tables where they are missing.

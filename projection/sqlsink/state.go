@@ -13,6 +13,9 @@ import (
 // State returns what the database holds of a projection.
 func (s *Sink) State(ctx context.Context, name string) (projection.State, error) {
 	state, err := s.state(ctx, name)
+	if err == nil {
+		state.Stop, err = s.stop(ctx, name)
+	}
 	if err != nil {
 		return projection.State{}, fmt.Errorf("sqlsink: state of %s: %w", name, err)
 	}
@@ -99,8 +102,10 @@ func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *sql.Tx
 		if err := hold(tx, r); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`delete from rollforward_checkpoint where projection = $1`, r.Name); err != nil {
-			return err
+		for _, table := range []string{"rollforward_checkpoint", "rollforward_stop"} {
+			if _, err := tx.Exec(`delete from `+table+` where projection = $1`, r.Name); err != nil {
+				return err
+			}
 		}
 		for shard := range r.Shards {
 			_, err := tx.Exec(`insert into rollforward_checkpoint (projection, version, shard) values ($1, $2, $3)`,

@@ -1,0 +1,238 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/outbox"
+)
+
+// shares returns how many shards each runner holds.
+func shares(t testing.TB, runners ...*outbox.Runner) (list []int) {
+	t.Helper()
+	for _, r := range runners {
+		s, err := r.Status(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, len(s.Shards))
+	}
+	return list
+}
+
+// TestShardsAreShared: runners share the shards evenly as they come and go;
+// every step is done all the while.
+func TestShardsAreShared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := open(t, store)
+		var runners []*outbox.Runner
+		var stops []func()
+		n := 0
+		expect := func(want ...int) {
+			t.Helper()
+			sleep(10 * time.Second)
+			if got := shares(t, runners...); !slices.Equal(got, want) {
+				t.Errorf("shares %v, want %v", got, want)
+			}
+			var steps []outbox.Step
+			for i := range 32 {
+				steps = append(steps, Add{fmt.Sprintf("a/%d", i), n})
+			}
+			enqueue(t, l, steps...)
+			n++
+			sleep(2 * time.Second)
+			for i := range 32 {
+				if got := added(t, l, fmt.Sprintf("a/%d", i)); len(got) != n {
+					t.Errorf("a/%d: %v, want %d of them", i, got, n)
+				}
+			}
+		}
+		for _, want := range [][]int{{16}, {8, 8}, {6, 5, 5}, {4, 4, 4, 4}} {
+			r := runner(open(t, store), adding)
+			runners, stops = append(runners, r), append(stops, start(t, r))
+			sleep(10 * time.Second)
+			slices.Sort(want)
+			got := shares(t, runners...)
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("shares %v, want %v", got, want)
+			}
+		}
+		expect(4, 4, 4, 4)
+		stops[0]() // gives back: the others have its shards at once
+		runners = runners[1:]
+		sleep(2 * time.Second)
+		sum := 0
+		for _, n := range shares(t, runners...) {
+			sum += n
+		}
+		if sum != 16 {
+			t.Errorf("%d shards are held after a runner has gone", sum)
+		}
+		stops[1]()
+		stops[2]()
+		runners = runners[2:]
+		expect(16)
+	})
+}
+
+// TestTakeover: what a runner that crashed held is in other hands within the
+// lease time. The crashed one, waking up a minute later, does nothing that was
+// decided meanwhile and moves no cursor.
+func TestTakeover(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		faulty := drivertest.NewFaulty(store.Open(), nil)
+		stale, err := eventlog.Open(context.Background(), faulty, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stale.Close()
+		l := open(t, store)
+		ran := map[string]int{}
+		count := func(who string) outbox.Handler {
+			return outbox.On(func(tx *eventlog.Tx, a Add) error {
+				ran[who]++
+				return tx.Append(a.To, Added{a.N})
+			}, nil)
+		}
+		old := runner(stale, count("old"))
+		var troubles int
+		old.Hooks.Trouble = func(int, error) { troubles++ }
+		start(t, old)
+		sleep(3 * time.Second)
+		start(t, runner(l, count("new")))
+		sleep(10 * time.Second)
+		before := shares(t, old)[0]
+		hung := make(chan struct{})
+		faulty.Inject(func(drivertest.Call) drivertest.Fault { return drivertest.Fault{Before: hung} })
+		var steps []outbox.Step
+		for i := range 64 {
+			steps = append(steps, Add{fmt.Sprintf("a/%d", i), 1})
+		}
+		enqueue(t, l, steps...)
+		sleep(6 * time.Second) // the lease time
+		for i := range 64 {
+			if got := added(t, l, fmt.Sprintf("a/%d", i)); !slices.Equal(got, []int{1}) {
+				t.Errorf("a/%d: %v, after the lease time", i, got)
+			}
+		}
+		sleep(time.Minute)
+		cursors := func() (out []uint64) {
+			for shard := range l.Shards() {
+				_, v, err := l.ReadCell(context.Background(), fmt.Sprintf("$steps\x01cursor\x01%04d", shard))
+				if err != nil {
+					t.Fatal(err)
+				}
+				out = append(out, v)
+			}
+			return out
+		}
+		was := cursors()
+		faulty.Inject(nil)
+		close(hung)
+		synctest.Wait()
+		if got := cursors(); !slices.Equal(got, was) {
+			t.Errorf("the cursors moved from %v to %v", was, got)
+		}
+		for i := range 64 {
+			if got := added(t, l, fmt.Sprintf("a/%d", i)); !slices.Equal(got, []int{1}) {
+				t.Errorf("a/%d: %v", i, got)
+			}
+		}
+		sleep(20 * time.Second)
+		if got := shares(t, old); before != 8 || got[0] != 8 || ran["new"] == 0 {
+			t.Errorf("the woken runner has %v shards (before %d); %v", got, before, ran)
+		}
+	})
+}
+
+// TestLeasesCannotBeKept: when the lease store cannot be reached, it is said:
+// health, hook, log; and again when all is well.
+func TestLeasesCannotBeKept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		faulty := drivertest.NewFaulty(memlog.Open(), nil)
+		l, err := eventlog.Open(context.Background(), faulty, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		r := runner(l, adding)
+		troubles, lag := 0, time.Duration(0)
+		r.Hooks.Trouble = func(shard int, err error) {
+			if shard == -1 {
+				troubles++
+			}
+		}
+		r.Hooks.Sweep = func(i outbox.SweepInfo) { lag = i.Lag }
+		if err := r.Health(t.Context()); !errors.Is(err, outbox.ErrNotRunning) {
+			t.Errorf("before it runs: %v", err)
+		}
+		stop := start(t, r)
+		defer stop()
+		sleep(10 * time.Second)
+		if err := r.Health(context.Background()); err != nil || lag != 0 {
+			t.Errorf("healthy: %v, lag %v", err, lag)
+		}
+		faulty.Inject(func(drivertest.Call) drivertest.Fault { return drivertest.Fault{Kind: drivertest.Fail} })
+		sleep(10 * time.Second)
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) || troubles < 5 || lag < 5*time.Second {
+			t.Errorf("unreachable: %v, %d troubles, lag %v", err, troubles, lag)
+		}
+		if got := shares(t, r); got[0] != 0 {
+			t.Errorf("it still believes to hold %d shards", got[0])
+		}
+		faulty.Inject(nil)
+		sleep(10 * time.Second)
+		if err := r.Health(context.Background()); err != nil || lag != 0 {
+			t.Errorf("again: %v, lag %v", err, lag)
+		}
+		enqueue(t, l, Add{"a/1", 1})
+		eventually(t, l, "a/1", 1)
+	})
+}
+
+// TestRestartIsQuick: on a store of one's own nobody waits for the leases of the
+// process before.
+func TestRestartIsQuick(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.Open()
+		l, err := eventlog.Open(context.Background(), drivertest.NewFaulty(store, nil), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		ctx, crash := context.WithCancel(context.Background())
+		dead := runner(l, adding)
+		go func() { _ = dead.Run(ctx) }()
+		sleep(time.Minute)
+		again, err := eventlog.Open(context.Background(), store, nil) // as a process that starts anew
+		if err != nil {
+			t.Fatal(err)
+		}
+		enqueue(t, again, Add{"a/1", 1})
+		r := runner(again, adding)
+		stop := start(t, r)
+		synctest.Wait()
+		if got := shares(t, r); got[0] != 16 {
+			t.Errorf("%d shards", got[0])
+		}
+		stop()
+		crash()
+		synctest.Wait()
+	})
+}

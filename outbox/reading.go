@@ -1,0 +1,300 @@
+package outbox
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
+)
+
+const (
+	aheadBytes = 4 << 20   // payloads in memory of a shard, about
+	batchBytes = 512 << 10 // payloads of a batch, about
+	cellsPage  = 1024      // cells that are read at a time
+)
+
+// A reading is work on the store that is done beside the engine's goroutine; what
+// it returns is done in it.
+type reading func(ctx context.Context) (func(), error)
+
+// read starts the next reading, if there is something to read and room for it.
+// The kinds of reading take turns.
+func (s *source) read(now time.Time) {
+	if s.reading || s.lost || now.Before(s.pause) {
+		return
+	}
+	kinds := []func(now time.Time) reading{s.ahead, s.again, s.timers, s.unpark, func(time.Time) reading { return s.drainStop() }}
+	if !s.loaded {
+		kinds = []func(time.Time) reading{s.load}
+	}
+	for i := range kinds {
+		k := (s.rotation + i) % len(kinds)
+		next := kinds[k](now)
+		if next == nil {
+			continue
+		}
+		s.rotation = k + 1
+		s.reading = true
+		s.do(func(ctx context.Context) func() {
+			then, err := next(ctx)
+			return func() {
+				s.reading = false
+				if s.failed("the steps of a shard cannot be read", err) {
+					return
+				}
+				then()
+			}
+		})
+		return
+	}
+}
+
+// failed takes note of how work on the store went.
+func (s *source) failed(what string, err error) bool {
+	if s.err = err; err == nil {
+		s.misses = 0
+		return false
+	}
+	s.misses++
+	s.pause = time.Now().Add(faults.delay(s.misses))
+	s.trouble(what, s.shard, err)
+	return true
+}
+
+// load finds what waits in cells since the shard was in other hands.
+func (s *source) load(time.Time) reading {
+	return func(ctx context.Context) (func(), error) {
+		value, version, err := s.Log.ReadCell(ctx, cursorKey(s.shard))
+		if err != nil {
+			return nil, err
+		}
+		stopped, err := s.names(ctx, stopCells)
+		if err != nil {
+			return nil, err
+		}
+		types, err := s.names(ctx, parkedCells)
+		return func() { s.begin(decodeMark(value), version, stopped, types) }, err
+	}
+}
+
+// names returns the targets or types of which there are cells.
+func (s *source) names(ctx context.Context, kind string) (names []string, err error) {
+	prefix := cellsOf(kind, s.shard)
+	for from := prefix; ; {
+		found := ""
+		for c, err := range s.Log.Cells(ctx, from, above(strings.TrimSuffix(prefix, "\x01")), 1) {
+			if err != nil {
+				return nil, err
+			}
+			found, _, _ = strings.Cut(c.Key[len(prefix):], "\x01")
+		}
+		if found == "" {
+			return names, nil
+		}
+		names = append(names, found)
+		from = prefix + found + "\x02"
+	}
+}
+
+func (s *source) begin(m mark, version uint64, stopped, types []string) {
+	s.mark, s.version, s.base, s.loaded = m, version, m.At, true
+	s.tail = m.At
+	for _, target := range stopped {
+		s.stops[target] = &stop{cells: true}
+	}
+	for _, typ := range types {
+		if s.handlers[typ] != nil || typ == unreadable {
+			s.parked = append(s.parked, parkedType{typ: typ, from: parkedKey(s.shard, typ, 0)})
+		}
+	}
+}
+
+// ahead reads the next steps.
+func (s *source) ahead(time.Time) reading {
+	room := s.room()
+	if !s.more || room < s.ReadAhead/2 || s.bytes >= aheadBytes/2 || s.leaving {
+		return nil
+	}
+	from := s.next()
+	s.more = false
+	return func(ctx context.Context) (func(), error) {
+		items, more, err := s.page(ctx, from, room)
+		if err != nil {
+			return nil, err
+		}
+		return func() {
+			s.more = s.more || more
+			for _, it := range items {
+				s.took(it)
+			}
+		}, nil
+	}
+}
+
+// page reads steps from a version on, limit at most.
+func (s *source) page(ctx context.Context, from uint64, limit int) (items []*item, more bool, err error) {
+	bytes := 0
+	for r, err := range s.Log.Read(ctx, eventlog.Query{Stream: stepsStream(s.shard), From: from, Limit: limit}) {
+		if err != nil {
+			return nil, false, err
+		}
+		it := newItem(&r)
+		items = append(items, it)
+		if bytes += it.size(); bytes >= aheadBytes/2 {
+			return items, true, nil
+		}
+	}
+	return items, len(items) == limit, nil
+}
+
+// again reads on for a lane whose steps were deferred and that has room again.
+func (s *source) again(time.Time) reading {
+	if s.room() <= 0 || s.bytes >= aheadBytes || s.leaving {
+		return nil
+	}
+	from := uint64(0)
+	for _, l := range s.lanes {
+		if l.from > 0 && l.held <= s.laneRoom()/2 && (from == 0 || l.from < from) {
+			from = l.from
+		}
+	}
+	if from == 0 {
+		return nil
+	}
+	return func(ctx context.Context) (func(), error) {
+		items, _, err := s.page(ctx, from, s.ReadAhead)
+		return func() { s.reread(from, items) }, err
+	}
+}
+
+// reread takes in what was deferred, of all lanes that have room.
+func (s *source) reread(from uint64, items []*item) {
+	full := make(map[*sourceLane]bool)
+	end := from
+	for _, it := range items {
+		end = it.version + 1
+		l := s.lanes[it.lane()]
+		if l == nil || l.from < from || l.from > it.version || full[l] || *s.state(it.version) != deferred {
+			continue
+		}
+		if l.from = it.version; !s.retook(it, l) {
+			full[l] = true
+		}
+	}
+	for name, l := range s.lanes {
+		switch {
+		case l.from < from || full[l] || l.from >= end: // it has none, or they lie elsewhere
+		case end < s.next():
+			l.from = end
+		default: // nothing of it is left unread
+			if l.from = 0; l.held == 0 {
+				delete(s.lanes, name)
+			}
+		}
+	}
+}
+
+// timers reads what will soon be due.
+func (s *source) timers(time.Time) reading {
+	now := s.Log.Now()
+	if s.horizon > dueFrom(s.shard, now.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 {
+		return nil
+	}
+	to := dueFrom(s.shard, now.Add(2*s.Sweep))
+	if s.mark.Due == 0 && !s.saving && !s.guest { // none are there
+		s.extend(to)
+		return nil
+	}
+	from := max(s.horizon, cellsOf(dueCells, s.shard))
+	return func(ctx context.Context) (func(), error) {
+		items, full, err := s.readCells(ctx, from, to, cellsPage)
+		return func() {
+			if full {
+				to = items[len(items)-1].cell + "\x00"
+			}
+			s.extend(to)
+			for _, it := range items {
+				s.adoptDue(it)
+			}
+		}, err
+	}
+}
+
+func (s *source) adoptDue(it *item) {
+	known := it.version > s.base && it.version < s.next() && *s.state(it.version) != over
+	if known || s.celled[it.version] != nil || s.loose[it.version] != nil || slices.Contains(s.drops, it.cell) {
+		return
+	}
+	if s.adopt(it, dueCells) {
+		it.alarm = true
+		s.alarms.push(it)
+	}
+}
+
+// A parkedType is a type of parked steps that this runner knows.
+type parkedType struct{ typ, from string }
+
+// unpark reads parked steps whose type is known now.
+func (s *source) unpark(time.Time) reading {
+	if len(s.parked) == 0 || s.room() < s.ReadAhead/2 || s.leaving {
+		return nil
+	}
+	p := &s.parked[0]
+	to := cellsOf(parkedCells, s.shard) + p.typ + "\x02"
+	return func(ctx context.Context) (func(), error) {
+		items, full, err := s.readCells(ctx, p.from, to, min(cellsPage, s.ReadAhead/2))
+		if err == nil && p.typ == unreadable {
+			err = s.decodeAgain(ctx, items)
+		}
+		return func() {
+			for _, it := range items {
+				p.from = it.cell + "\x00"
+				if it.err != nil || s.celled[it.version] != nil {
+					continue
+				}
+				it.reason = ""
+				if s.adopt(it, parkedCells) {
+					s.admit(it)
+				}
+			}
+			if !full {
+				s.parked = s.parked[1:]
+			}
+		}, err
+	}
+}
+
+// decodeAgain decodes steps again that were not readable once.
+func (s *source) decodeAgain(ctx context.Context, items []*item) error {
+	for _, it := range items {
+		for r, err := range readSteps(ctx, s.Log, s.shard, []uint64{it.version}) {
+			if err != nil {
+				return err
+			}
+			cell := it.cell
+			*it = *newItem(&r)
+			it.cell = cell
+		}
+	}
+	return nil
+}
+
+// loadSteps reads the payloads of steps of a shard.
+func loadSteps(ctx context.Context, l *eventlog.Log, shard int, works []*work) error {
+	slices.SortFunc(works, func(a, b *work) int { return int(int64(a.version) - int64(b.version)) })
+	versions := make([]uint64, len(works))
+	for i, w := range works {
+		versions[i] = w.version
+	}
+	i := 0
+	for r, err := range readSteps(ctx, l, shard, versions) {
+		if err != nil {
+			return err
+		}
+		works[i].decode(r.Data)
+		i++
+	}
+	return nil
+}

@@ -1,0 +1,183 @@
+package outbox
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A stop is a target that an ordered step has stopped. The steps behind it wait
+// in cells, in their order; those that were not put there yet in waiting.
+type stop struct {
+	head    *item   // the step that failed; nil: it is over, and the others go on
+	waiting []*item // not in cells yet
+	cells   bool    // there may be some in cells
+	from    string  // the cell to go on with
+	inHand  int     // of those that go on
+}
+
+// stopAt stops a target: it failed, and the others of its source wait for it.
+func (s *source) stopAt(it *item, dead bool) {
+	st := s.stops[it.target]
+	if st == nil {
+		st = new(stop)
+		s.stops[it.target] = st
+	}
+	s.release(it)
+	st.head, st.inHand = it, 0
+	s.setAside(it, stopCells)
+	if it.cell != "" { // whatever stands behind it in cells
+		st.cells, st.from = true, it.cell+"\x00"
+	}
+	if !dead {
+		s.arm(it)
+	}
+	for _, other := range s.queues.remove(it.target, func(o *item) bool { return o.src == s }) {
+		s.behind(st, other)
+	}
+	if dead {
+		s.Logger.Warn("a dead letter stops its target", "target", it.target, "type", it.typ, "step", it.id, "shard", s.shard)
+	}
+}
+
+// behind lets an item wait until its target goes on.
+func (s *source) behind(st *stop, it *item) {
+	s.release(it)
+	if it.cell != "" && it.kind == stopCells {
+		delete(s.celled, it.version)
+		return // it is read again
+	}
+	s.setAside(it, stopCells)
+	st.waiting = append(st.waiting, it)
+}
+
+// decided takes in that somebody decided on a dead letter whose target is
+// stopped: it is looked at again.
+func (s *source) decided(notice *item) {
+	st := s.stops[notice.target]
+	if it := st.head; it != nil && it.id == notice.id && s.hands[it.version] != it {
+		it.due = time.Time{}
+		s.resume(it)
+	}
+	s.finish(notice)
+}
+
+// resume takes the head of a stop in hand.
+func (s *source) resume(it *item) {
+	if s.loose[it.version] == it {
+		delete(s.loose, it.version)
+		*s.state(it.version) = pending
+	}
+	s.hand(it)
+}
+
+// passed notes that an item of a stopped target is over.
+func (s *source) passed(it *item) {
+	st := s.stops[it.target]
+	switch {
+	case st == nil:
+		return
+	case st.head == it:
+		st.head = nil
+		st.inHand = 0
+	case st.head == nil && st.inHand > 0:
+		st.inHand--
+	}
+	s.goOn(it.target, st)
+}
+
+// goOn lets the next ones of a stop go, if none is in hand: first those in cells.
+func (s *source) goOn(target string, st *stop) {
+	if st.head != nil || st.inHand > 0 || st.cells {
+		return // what is in cells is read by drainStop
+	}
+	waiting := st.waiting
+	delete(s.stops, target)
+	for _, it := range waiting {
+		if s.loose[it.version] == it {
+			delete(s.loose, it.version)
+			*s.state(it.version) = pending
+		}
+		it.kind = ""
+		s.admit(it)
+	}
+}
+
+// drainStop reads the next cells of a stop that goes on; nil: there are none.
+func (s *source) drainStop() func(context.Context) (func(), error) {
+	for target, st := range s.stops {
+		if st.head != nil || st.inHand > 0 || !st.cells || s.room() <= 0 {
+			continue
+		}
+		from, to := max(st.from, cellsOf(stopCells, s.shard)+target+"\x01"), cellsOf(stopCells, s.shard)+target+"\x02"
+		return func(ctx context.Context) (func(), error) {
+			items, full, err := s.readCells(ctx, from, to, s.Batch)
+			return func() { s.drained(target, st, items, full) }, err
+		}
+	}
+	return nil
+}
+
+func (s *source) drained(target string, st *stop, items []*item, full bool) {
+	if s.stops[target] != st || st.head != nil {
+		return
+	}
+	st.cells = full
+	for _, it := range items {
+		st.from = it.cell + "\x00"
+		if s.celled[it.version] != nil || s.loose[it.version] != nil {
+			continue
+		}
+		if s.adopt(it, stopCells) {
+			st.inHand++
+			s.hand(it)
+		}
+	}
+	s.goOn(target, st)
+}
+
+// adopt makes an item that was read from a cell one of the source; false: nobody
+// here can do it, and it stays where it is.
+func (s *source) adopt(it *item, kind string) bool {
+	it.src, it.kind = s, kind
+	if it.handler = s.handlers[it.typ]; it.handler == nil {
+		it.kind = kind
+		s.park(it)
+		return false
+	}
+	s.celled[it.version] = it
+	return true
+}
+
+// celledNow notes that items of stops are in cells.
+func (s *source) celledNow(it *item) {
+	st := s.stops[it.target]
+	if st == nil || it.kind != stopCells || st.head == it {
+		return
+	}
+	if i := slices.Index(st.waiting, it); i >= 0 {
+		st.waiting = slices.Delete(st.waiting, i, i+1)
+		st.cells = true
+		if st.from > it.cell {
+			st.from = it.cell
+		}
+	}
+}
+
+// readCells reads items from cells, at most limit; full: there may be more.
+func (s *source) readCells(ctx context.Context, from, to string, limit int) (items []*item, full bool, err error) {
+	var c driver.Cell
+	for c, err = range s.Log.Cells(ctx, from, to, limit) {
+		if err != nil {
+			return nil, false, err
+		}
+		it, err := cellItem(c.Key, c.Value)
+		if err != nil {
+			return nil, false, err
+		}
+		items = append(items, it)
+	}
+	return items, len(items) == limit, nil
+}
