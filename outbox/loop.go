@@ -187,10 +187,17 @@ func (e *engine) finish() {
 		}
 		e.settleAll()
 	}
-	if err := e.keeper.Close(e.work); err != nil {
+	// The work in hand may have used up the grace. Whoever comes next is not to wait
+	// for the leases to run out because of that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.work), closing)
+	defer cancel()
+	if err := e.keeper.Close(ctx); err != nil {
 		e.Logger.Warn("the leases of the shards cannot be given back", "err", err)
 	}
 }
+
+// closing is how long it may take to give the leases back.
+const closing = time.Second
 
 func (e *engine) settleAll() {
 	for e.doing > 0 {
