@@ -14,7 +14,7 @@ import (
 type reactorBatch struct {
 	*reactorShard
 	records []eventlog.Record
-	to      reactorPlace // without records: where to move
+	to      shardPlace // without records: where to move
 
 	// of the last run
 	done    int
@@ -62,7 +62,7 @@ func (b *reactorBatch) run(tx *eventlog.Tx) error {
 		return b.failed
 	}
 	if b.done > 0 {
-		b.to = behind(&b.records[b.done-1])
+		b.to = placeBehind(&b.records[b.done-1])
 	}
 	return b.move(tx)
 }

@@ -16,32 +16,12 @@ type reactorShard struct {
 	*reactor
 	shard int
 
-	saved   reactorPlace // what the log says
-	at      reactorPlace // saved, and behind it commits without an event to react to
-	limit   int          // events of the next batch
+	saved   shardPlace // what the log says
+	at      shardPlace // saved, and behind it commits without an event to react to
+	limit   int        // events of the next batch
 	reacted int
 	failing eventlog.ID // the event that failed last
 	attempt int         // how often in a row
-}
-
-// A reactorPlace says how far a shard's events have been dealt with: up to
-// Revision, and of the commit behind it those with an Index below Done.
-type reactorPlace struct {
-	Revision driver.Revision
-	Done     int
-}
-
-// passed reports whether r was dealt with.
-func (p reactorPlace) passed(r *eventlog.Record) bool {
-	return r.Revision <= p.Revision || r.Revision == p.Revision+1 && r.Index < p.Done
-}
-
-// behind is the place behind r.
-func behind(r *eventlog.Record) reactorPlace {
-	if r.Last() {
-		return reactorPlace{Revision: r.Revision}
-	}
-	return reactorPlace{Revision: r.Revision - 1, Done: r.Index + 1}
 }
 
 // errReactorMoved sends a reactorShard back to what the log says.
@@ -162,7 +142,7 @@ func (s *reactorShard) catchUp(ctx context.Context, tail driver.Revision) error 
 	if err := s.react(ctx, batch); err != nil {
 		return err
 	}
-	s.at = reactorPlace{Revision: tail}
+	s.at = shardPlace{Revision: tail}
 	if s.at.Revision-s.saved.Revision >= reactorLazy {
 		return s.commit(ctx, &reactorBatch{reactorShard: s, to: s.at})
 	}

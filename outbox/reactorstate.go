@@ -42,14 +42,14 @@ type reactorSkipped struct {
 // reactorState is what the events of $react-NAME/N add up to.
 type reactorState struct {
 	Moves           uint64
-	At              reactorPlace
+	At              shardPlace
 	Events, Skipped uint64
 }
 
 // place is how far the shard is; one that never moved begins after a revision.
-func (s *reactorState) place(after driver.Revision) reactorPlace {
+func (s *reactorState) place(after driver.Revision) shardPlace {
 	if s.Moves == 0 {
-		return reactorPlace{Revision: after}
+		return shardPlace{Revision: after}
 	}
 	return s.At
 }
@@ -57,7 +57,7 @@ func (s *reactorState) place(after driver.Revision) reactorPlace {
 var reactorModel = eventlog.Model[reactorState]{Name: "$react", Version: 1, Folds: eventlog.Folds[reactorState]{
 	eventlog.On(func(s *reactorState, m reactorMoved) {
 		s.Moves++
-		s.At = reactorPlace{m.Revision, m.Done}
+		s.At = shardPlace{m.Revision, m.Done}
 		s.Events += uint64(m.Events)
 		s.Skipped += uint64(m.Skipped)
 	}),
