@@ -61,6 +61,7 @@ type outcome struct {
 	decided bool
 	wrote   bool      // by this batch
 	due     time.Time // not decided: not before
+	tried   bool      // and why: an attempt failed before
 	attempt int       // that failed; 0: none did
 	dead    bool
 	expired bool
@@ -286,7 +287,7 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	case !w.again && !tx.Time().After(w.time): // the clock that stamped the step is ahead of ours
 		return outcome{due: w.time.Add(1)}, nil
 	case l.due.After(tx.Time()):
-		return outcome{due: l.due}, nil
+		return outcome{due: l.due, tried: true}, nil
 	case w.due.After(tx.Time()):
 		return outcome{due: w.due}, nil
 	}
