@@ -54,7 +54,7 @@ func TestReactorEnds(t *testing.T) {
 		if d := time.Since(begin); d != time.Second || len(seen(t, l, "a/1")) != 1 {
 			t.Errorf("Run ended after %v, seen %v", d, seen(t, l, "a/1"))
 		}
-		shares(t, r, 4) // nobody's
+		crewShares(t, r, 4) // nobody's
 		if err := r.Health(); err == nil {
 			t.Error("healthy after Run")
 		}

@@ -54,15 +54,15 @@ func TestReactorSleeper(t *testing.T) {
 		if got := seen(t, l, "a/1"); !slices.Equal(got, []int{1, 2, 3}) {
 			t.Errorf("awake: seen %v", got)
 		}
-		shares(t, other, 2, 2)
+		crewShares(t, other, 2, 2)
 		stop()
 		time.Sleep(5 * time.Second)
-		shares(t, other, 4)
+		crewShares(t, other, 4)
 	})
 }
 
 // shares holds the leases of a reactor against how many each runner should have.
-func shares(t *testing.T, r *outbox.Reactor, want ...int) {
+func crewShares(t *testing.T, r *outbox.Reactor, want ...int) {
 	t.Helper()
 	list, err := r.Status(context.Background())
 	if err != nil {
@@ -97,12 +97,12 @@ func TestReactorsShareTheShards(t *testing.T) {
 			add(t, l, "a/1", i)
 			time.Sleep(5 * time.Second)
 		}
-		shares(t, quick(l), 5, 5, 6)
+		crewShares(t, quick(l), 5, 5, 6)
 		stops[1]()
 		time.Sleep(time.Second)
 		add(t, l, "a/1", 3)
 		time.Sleep(5 * time.Second)
-		shares(t, quick(l), 8, 8)
+		crewShares(t, quick(l), 8, 8)
 		if got := seen(t, l, "a/1"); !slices.Equal(got, []int{0, 1, 2, 3}) {
 			t.Errorf("seen %v", got)
 		}
