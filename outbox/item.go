@@ -33,7 +33,7 @@ type item struct {
 	kind   string // of the cell that it is to be in
 	reason string // why it is parked
 	over   bool
-	inHand bool // it counts among what its source and lane hold
+	look   bool // once more: somebody decided on it while it was in hand
 	alarm  bool // among what the source waits for
 }
 
