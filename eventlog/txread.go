@@ -188,6 +188,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	if p.Tag != "" && !slices.ContainsFunc(tx.events, func(e event) bool { return slices.Contains(e.tags, p.Tag) }) {
 		return nil, nil
 	}
+	metas := tx.scopeMetas()
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
 	for i := range tx.events {
@@ -204,7 +205,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 			tx.log.mu.Lock()
 			next := tx.log.lanes[shard].next + 1
 			tx.log.mu.Unlock()
-			c = &placed{&commit{id: tx.id, meta: tx.meta, time: tx.time()}, shard, next}
+			c = &placed{&commit{id: tx.id, meta: tx.meta, metas: metas, time: tx.time()}, shard, next}
 			byShard[shard] = c
 		}
 		head, ok := heads[e.stream]
