@@ -129,9 +129,18 @@ func (r *Reactor) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Check reports what is wrong with the fields: what Run and Drain would refuse at
+// once.
+func (r *Reactor) Check() error {
+	if _, err := r.ready(); err != nil {
+		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
+	}
+	return nil
+}
+
 // Health returns nil when a Run is under way and nothing keeps it from going on,
 // or else what does: events that fail, and a store that cannot be reached.
-func (r *Reactor) Health() error {
+func (r *Reactor) Health(context.Context) error {
 	r.mu.Lock()
 	e := r.live
 	r.mu.Unlock()

@@ -128,10 +128,18 @@ func (r *Relay) end() {
 	r.live = nil
 }
 
+// Check reports what is wrong with the fields: what Run would refuse at once.
+func (r *Relay) Check() error {
+	if _, err := r.ready(); err != nil {
+		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
+	}
+	return nil
+}
+
 // Health returns nil when a Run is under way and nothing keeps it from going on,
 // or else what does: streams that are held up, calls of Publish that do not
 // return, and a store that cannot be reached.
-func (r *Relay) Health() error {
+func (r *Relay) Health(context.Context) error {
 	r.mu.Lock()
 	e := r.live
 	r.mu.Unlock()

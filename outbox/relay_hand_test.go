@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,8 +94,8 @@ func TestRelaysShareTheShards(t *testing.T) {
 			startRun(t, all[i])
 			time.Sleep(5 * time.Second)
 			for _, r := range all[:i+1] {
-				if n := strings.Count(r.Health().Error(), "held up"); n != want {
-					t.Errorf("%d streams are held up, want %d: %v", n, want, r.Health())
+				if n := strings.Count(r.Health(context.Background()).Error(), "held up"); n != want {
+					t.Errorf("%d streams are held up, want %d: %v", n, want, r.Health(context.Background()))
 				}
 			}
 		}

@@ -49,7 +49,7 @@ func TestRelaySavesInSpiteOfLostAnswers(t *testing.T) {
 			if err != nil || s[l.ShardOf("a/1")].Revision != 20 || b.count() != 20 {
 				t.Errorf("%v: %+v, %v, %d published", kind, s[l.ShardOf("a/1")], err, b.count())
 			}
-			if err := r.Health(); err != nil {
+			if err := r.Health(context.Background()); err != nil {
 				t.Errorf("%v: %v", kind, err)
 			}
 			if n := n.Load(); n < 20 {
@@ -116,12 +116,12 @@ func TestRelayStoreDown(t *testing.T) {
 		})
 		time.Sleep(5 * time.Second)
 		add(t, l, "a/1", 1)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) {
 			t.Errorf("it cannot read: %v", err)
 		}
 		f.Inject(deadProcess)
 		time.Sleep(5 * time.Second)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) || !strings.Contains(err.Error(), "no leases") {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) || !strings.Contains(err.Error(), "no leases") {
 			t.Errorf("all fails: %v", err)
 		}
 		if err := r.Run(t.Context()); err == nil {
@@ -129,7 +129,7 @@ func TestRelayStoreDown(t *testing.T) {
 		}
 		f.Inject(nil)
 		time.Sleep(20 * time.Second)
-		if err := r.Health(); err != nil || b.count() != 1 {
+		if err := r.Health(context.Background()); err != nil || b.count() != 1 {
 			t.Errorf("%v, %d published", err, b.count())
 		}
 		if err := l.Close(); err != nil {
