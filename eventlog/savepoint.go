@@ -25,6 +25,7 @@ type nesting struct {
 	cells []cellChange // and what was changed
 	scope *scope       // the innermost that runs
 	metas []Meta       // of the scopes in which events were appended
+	undo  []func()     // what OnRollback was told
 }
 
 // cellChange is what a cell's use was before.
@@ -37,7 +38,7 @@ type cellChange struct {
 // savepoint is how far the transaction was.
 type savepoint struct {
 	events, onces, tables, sizes int
-	grown, cells, metas          int
+	grown, cells, metas, undo    int
 	meta                         Meta // of the transaction or the scope
 }
 
@@ -49,20 +50,25 @@ func (tx *Tx) mark() savepoint {
 	n := tx.nested
 	n.depth++
 	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes),
-		len(n.grown), len(n.cells), len(n.metas), tx.Meta().clone()}
+		len(n.grown), len(n.cells), len(n.metas), len(n.undo), tx.Meta().clone()}
 }
 
 // release ends a savepoint. What none can roll back any more is forgotten.
 func (tx *Tx) release() {
 	n := tx.nested
 	if n.depth--; n.depth == 0 {
-		n.grown, n.cells = n.grown[:0], n.cells[:0]
+		n.grown, n.cells, n.undo = n.grown[:0], n.cells[:0], nil
 	}
 }
 
 // rollback is called in the scope in which the mark was made.
 func (tx *Tx) rollback(s savepoint) {
 	n := tx.nested
+	for k := len(n.undo); k > s.undo; k = len(n.undo) {
+		f := n.undo[k-1]
+		n.undo = n.undo[:k-1]
+		f()
+	}
 	for i := len(n.cells) - 1; i >= s.cells; i-- {
 		c := &n.cells[i]
 		tx.cells[c.at].op, tx.cells[c.at].value = c.op, c.value
@@ -75,6 +81,16 @@ func (tx *Tx) rollback(s savepoint) {
 	tx.onces, tx.tables, tx.sizes = tx.onces[:s.onces], tx.tables[:s.tables], tx.sizes[:s.sizes]
 	*tx.Meta() = s.meta
 	n.scope.forget(s.metas)
+}
+
+// OnRollback calls f when the savepoint that is under way, or one around it, is
+// rolled back, those that came last first. It is for libraries that keep what
+// they are told beside the transaction until its function ends; f must not use
+// tx.
+func (tx *Tx) OnRollback(f func()) {
+	if n := tx.nested; n != nil && n.depth > 0 {
+		n.undo = append(n.undo, f)
+	}
 }
 
 // growBeside is grow for something else than an event, of which a rollback could

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,4 +220,36 @@ func puts(tx *eventlog.Tx, name string, n int) error {
 		}
 	}
 	return nil
+}
+
+// TestOnRollback: what was said to be undone is undone when the savepoint in
+// which it was said, or one around it, is rolled back, and not otherwise; the
+// last first.
+func TestOnRollback(t *testing.T) {
+	t.Parallel()
+	l := fresh(t)
+	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
+		var undone []int
+		say := func(n int) { tx.OnRollback(func() { undone = append(undone, n) }) }
+		say(1)
+		_ = tx.Savepoint(func() error { say(2); return nil })
+		_ = tx.Savepoint(func() error {
+			say(3)
+			_ = tx.Savepoint(func() error { say(4); return errNo })
+			_ = tx.Savepoint(func() error { say(5); return nil })
+			func() {
+				defer func() { _ = recover() }()
+				_ = tx.Savepoint(func() error { say(6); panic("out of paper") })
+			}()
+			say(7)
+			return errNo
+		})
+		if want := []int{4, 6, 7, 5, 3}; !slices.Equal(undone, want) {
+			t.Errorf("undone %v, want %v", undone, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

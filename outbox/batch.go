@@ -131,9 +131,8 @@ func (b *batch) halve() bool {
 			if w.left {
 				continue
 			}
-			if keep--; keep < 0 {
-				w.left, w.outcome = true, outcome{}
-			}
+			keep--
+			w.left = keep < 0
 		}
 	}
 	return true
@@ -178,6 +177,11 @@ func (w *work) decode(raw []byte) {
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.tx, b.taken, b.spent, b.linked = tx, 0, 0, nil
 	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			w.outcome = outcome{} // of a run before, which may have come further
+		}
+	}
 	for i, g := range b.groups {
 		if !b.begin(i) {
 			break
@@ -218,7 +222,6 @@ func (b *batch) cutOff() []*group {
 func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	lives := make([]life, len(g.works))
 	for i, w := range g.works { // first: a transaction that has written much reads slowly
-		w.outcome = outcome{}
 		if w.left {
 			continue
 		}
@@ -349,17 +352,12 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 	if w.refused != nil {
 		return w.refused
 	}
-	links, spent := len(b.chain), b.spent
-	err := tx.Savepoint(func() error {
+	return tx.Savepoint(func() error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
 		return b.append(tx, w, outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
 	})
-	if err != nil {
-		b.chain, b.spent = b.chain[:links], spent
-	}
-	return err
 }
 
 // do runs the handler's function; that of an Effect ran before.
@@ -383,7 +381,6 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 	attempt := l.attempts + 1
 	*tx.Meta() = w.meta()
 	if Aborted(cause) || policy.exhausted(attempt) {
-		links, spent := len(b.chain), b.spent
 		err := tx.Savepoint(func() error { return b.bury(tx, w, l, attempt, cause) })
 		switch {
 		case err == nil:
@@ -394,7 +391,6 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}
-		b.chain, b.spent = b.chain[:links], spent
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
 		*tx.Meta() = w.meta()
 	}

@@ -37,6 +37,8 @@ func (b *batch) link(tx *eventlog.Tx, s Raw) error {
 	if len(data) > eventlog.MaxEvent || tx.Room(b.shard) < b.spent+need {
 		return fmt.Errorf("step %s for %s: %w: %d bytes, and the commit holds others", s.Type, s.Stream, eventlog.ErrTooLarge, len(data))
 	}
+	n, spent := len(b.chain), b.spent
+	tx.OnRollback(func() { b.chain, b.spent = b.chain[:n], spent })
 	b.spent += need
 	b.chain = append(b.chain, link{e, data})
 	return nil
@@ -110,7 +112,6 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 		return false, nil
 	}
 	w := &work{item: &item{id: tx.NextID(), typ: l.step.Type, target: l.step.Target, handler: h}, step: &l.step}
-	links, spent := len(b.chain), b.spent
 	err = tx.Savepoint(func() error {
 		e, err := event(typeRolled, &l.step, stepTag(w.id))
 		if err != nil {
@@ -137,6 +138,5 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 	case errors.Is(err, eventlog.ErrClosed), errors.Is(err, eventlog.ErrDiskFull):
 		return false, err
 	}
-	b.chain, b.spent = b.chain[:links], spent
 	return false, nil // it is tried again, and counted, as a step of its own
 }
