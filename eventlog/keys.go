@@ -71,11 +71,9 @@ func unique(keys []driver.Key, at int) []driver.Key {
 
 // names bounds the number of keys beside those of streams from above.
 func (c *commit) names(ix Index) int {
-	n := len(c.onces) + len(c.tables)
-	for i := range len(c.metas) + 1 {
-		if !c.chain(c.metaAt(i), ix).IsZero() {
-			n++
-		}
+	n := len(c.onces) + len(c.tables) + len(c.metas)
+	if ix.Correlations || !c.meta.Correlation.IsZero() {
+		n++
 	}
 	for i := range c.events {
 		n += len(c.events[i].tags)

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -155,6 +156,14 @@ func (ln *lane) look(key string) sight {
 		}
 	}
 	return s
+}
+
+// tooYoung reports that no commit, pending ones included, can carry key: what it
+// stands for was born after all that the window forgot, and the window does not
+// know it. The caller holds the lock.
+func (ln *lane) tooYoung(key string, born time.Time) bool {
+	_, known := ln.window.recent(key)
+	return !known && born.UnixNano() > ln.window.floorTime
 }
 
 // asOf is the revision up to which the sight is complete.
