@@ -16,7 +16,8 @@ type Crew struct {
 	// Work works on a thing until ctx ends, because the lease was lost, is wanted by
 	// another, or Run ends. When it returns nothing of its work is under way any
 	// more. One that returns nil before is called again at the next Tick; an error
-	// ends Run. It asks Keeper.Holds before it begins something new.
+	// ends Run. What it writes is fenced: when the store hangs, ctx may end a little
+	// later than others take over.
 	Work func(ctx context.Context, l Lease) error
 	// Trouble, if not nil, gets the error of a Tick that fails after one that did
 	// not, and nil when it is over.
