@@ -48,9 +48,7 @@ func (h *inbox) handle(ctx context.Context, m *message.Message, id inboxID) erro
 		return err
 	})
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err() // whatever Step makes of it
-	case Aborted(err):
+	case Aborted(err): // also when it was told to stop: then this fails, too
 		return h.refuse(ctx, m, id, err)
 	case err != nil || step == nil:
 		return err

@@ -150,3 +150,41 @@ func TestRelayTakesTheLastSaving(t *testing.T) {
 		}
 	})
 }
+
+// TestRelayCursorIsRemoved: who removes the cursor of a relay that runs changes
+// nothing; of one that does not, lets it begin anew.
+func TestRelayCursorIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, b := eventlogtest.Open(t, &eventlog.Options{Shards: 1}), &broker{}
+		remove := func() {
+			_, version, err := l.ReadCell(t.Context(), "$relay-all\x01cursor\x010000")
+			if err == nil {
+				_, err = l.SwapCell(t.Context(), "$relay-all\x01cursor\x010000", version, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := publishing(l, b)
+		stop := startRun(t, r)
+		for i := range 4 {
+			add(t, l, "a/1", i)
+			time.Sleep(time.Second)
+			if i == 1 {
+				remove()
+			}
+		}
+		s, err := r.Status(t.Context())
+		if err != nil || s[0].Revision != 4 || b.count() != 4 {
+			t.Errorf("%+v, %v, %d published", s, err, b.count())
+		}
+		stop()
+		remove()
+		startRun(t, r)
+		time.Sleep(time.Minute)
+		if b.count() != 8 {
+			t.Errorf("%d published", b.count())
+		}
+	})
+}

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
@@ -99,7 +101,7 @@ func TestRelayStoreDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := drivertest.NewFaulty(memlog.NewStore().Open(), nil)
-		l, err := eventlog.Open(t.Context(), f, few)
+		l, err := eventlog.Open(t.Context(), f, &eventlog.Options{Shards: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,6 +134,13 @@ func TestRelayStoreDown(t *testing.T) {
 		if err := r.Health(context.Background()); err != nil || b.count() != 1 {
 			t.Errorf("%v, %d published", err, b.count())
 		}
+		gate := make(chan struct{}) // the call in hand does not return
+		b.mu.Lock()
+		b.plan = func(*message.Message) (before, after error) { <-gate; return nil, nil }
+		b.mu.Unlock()
+		add(t, l, "a/1", 2)
+		time.Sleep(time.Second)
+		defer close(gate)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
