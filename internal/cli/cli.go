@@ -48,6 +48,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	case !begun:
 		err = usageError{err}
 	}
+	if errors.As(err, new(reportedError)) {
+		return Status(err)
+	}
 	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), strings.TrimPrefix(err.Error(), root.Name()+": "))
 	status := Status(err)
 	if status == Misused {
@@ -94,6 +97,10 @@ func (e usageError) Unwrap() error { return e.error }
 func Usage(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
+
+type reportedError struct{ error }
+
+func (e reportedError) Unwrap() error { return e.error }
 
 // Status returns the exit status that an error means.
 func Status(err error) int {
