@@ -10,12 +10,12 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Env lets every flag of a command, and of those below it, be set by a variable
-// of the environment: --read-ahead by EVENTLOG_READ_AHEAD. A flag on the command
-// line wins; a variable that is empty is not set. The help names the variables,
-// and so does the error of a malformed one. It is for daemons, whose command line
-// is not at hand where they are deployed, and is called once all flags and
-// sub-commands are there.
+// Env lets every flag of a command, also those that it inherits, be set by a
+// variable of the environment: --read-ahead by EVENTLOG_READ_AHEAD. A flag on the
+// command line wins; a variable that is empty is not set. The help names the
+// variables, and so does the error of a malformed one. It is for daemons, whose
+// command line is not at hand where they are deployed, and is called once all
+// flags are there.
 func Env(cmd *cobra.Command) {
 	cmd.Flags().VisitAll(describeVariable)
 	cmd.PersistentFlags().VisitAll(describeVariable)
@@ -28,9 +28,6 @@ func Env(cmd *cobra.Command) {
 			return nil
 		}
 		return before(c, args)
-	}
-	for _, sub := range cmd.Commands() {
-		Env(sub)
 	}
 }
 

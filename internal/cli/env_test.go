@@ -18,6 +18,7 @@ type daemon struct {
 	ran   bool
 	sub   string
 	store Store
+	below bool // the sub-command has variables
 }
 
 func (d *daemon) run(args ...string) (status int, stdout, stderr string) {
@@ -30,6 +31,9 @@ func (d *daemon) run(args ...string) (status int, stdout, stderr string) {
 	sub.Flags().StringVar(&d.sub, "sub-flag", "x", "something")
 	root.AddCommand(sub)
 	Env(root)
+	if d.below {
+		Env(sub)
+	}
 	var out, err bytes.Buffer
 	root.SetOut(&out)
 	root.SetErr(&err)
@@ -76,13 +80,15 @@ func TestEnv(t *testing.T) {
 	}
 }
 
-// What is below has its variables too, with those that it inherits.
+// A sub-command has variables if it wants them, with those that it inherits.
 func TestEnvOfSubCommand(t *testing.T) {
 	t.Setenv("EVENTLOG_SUB_FLAG", "y")
 	t.Setenv("EVENTLOG_LOG", "dir")
-	d := new(daemon)
-	if status, _, stderr := d.run("sub"); status != OK || d.sub != "y" || d.store.dir != "dir" {
-		t.Errorf("status %d, %q, flag %q, log %q", status, stderr, d.sub, d.store.dir)
+	for below, want := range map[bool][2]string{true: {"y", "dir"}, false: {"x", ""}} {
+		d := &daemon{below: below}
+		if status, _, stderr := d.run("sub"); status != OK || d.sub != want[0] || d.store.dir != want[1] {
+			t.Errorf("%t: status %d, %q, flag %q, log %q", below, status, stderr, d.sub, d.store.dir)
+		}
 	}
 }
 

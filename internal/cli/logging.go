@@ -39,11 +39,11 @@ func (g *Logging) New(w io.Writer) *slog.Logger {
 
 // Failed is for the error that ends a daemon: where the log is for machines, the
 // error goes there too, instead of as a text to standard error. nil is nil.
-func (g *Logging) Failed(logger *slog.Logger, err error) error {
+func (g *Logging) Failed(logger *slog.Logger, command string, err error) error {
 	if err == nil || g.format.value != "json" {
 		return err
 	}
-	logger.Error("failed", "err", err)
+	logger.Error(command+": failed", "err", err)
 	return reportedError{err}
 }
 

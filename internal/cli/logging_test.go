@@ -28,7 +28,7 @@ func TestLogging(t *testing.T) {
 			l := g.New(cmd.ErrOrStderr())
 			l.Debug("a detail")
 			l.Info("news", "n", 1)
-			return g.Failed(l, Usage("broken\nin two"))
+			return g.Failed(l, "tool", Usage("broken\nin two"))
 		}}
 		root.SetErr(&stderr)
 		g.AddFlags(root)
@@ -62,7 +62,7 @@ func TestLoggingRefuses(t *testing.T) {
 			t.Errorf("%v: status %d, %s", args, status, &stderr)
 		}
 	}
-	if g := new(Logging); g.Failed(nil, nil) != nil {
+	if g := new(Logging); g.Failed(nil, "tool", nil) != nil {
 		t.Error("nothing failed")
 	}
 }
