@@ -25,11 +25,28 @@ const (
 )
 
 // Main runs root with the arguments of the process and exits with its status.
-// SIGINT and SIGTERM end the command's context; a second one ends the process.
+// SIGINT and SIGTERM end the command's context; a second one ends the process at
+// once.
 func Main(root *cobra.Command) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2) // both, however close they come
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		die(<-signals)
+	}()
 	os.Exit(Run(ctx, root, os.Args[1:]))
+}
+
+// die ends the process by a signal, as if nobody had listened to it.
+func die(s os.Signal) {
+	signal.Reset(s)
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && self.Signal(s) == nil {
+		select {}
+	}
+	os.Exit(Failed)
 }
 
 // Run runs root, writes its error, if any, to its error stream, and returns the

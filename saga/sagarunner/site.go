@@ -1,0 +1,78 @@
+package sagarunner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/daemon"
+	"github.com/rollforward/rollforward/outbox"
+)
+
+// A site is where the command works.
+type site struct {
+	Options
+	store  cli.Store
+	daemon daemon.Flags
+	tuning tuning
+	drain  bool
+}
+
+// patience is for how long beyond the grace a stop may take: giving the leases
+// back and closing the log need some of it. A handler that never returns, or a
+// disk that hangs, does not keep the process; what was not done is done by
+// whoever comes next.
+const patience = 2 * time.Second
+
+func (s *site) run(cmd *cobra.Command) error {
+	if s.tuning.grace > 0 {
+		s.daemon.Grace = s.tuning.grace + patience
+	}
+	return s.daemon.Run(cmd, s.work)
+}
+
+// work opens the log and rolls its steps forward.
+func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
+	log, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	r := &outbox.Runner{Log: log, Handlers: s.Handlers, Name: s.Name, Logger: d.Logger}
+	if err := s.tuning.apply(r); err != nil {
+		return err
+	}
+	d.Ready(func() []error { return reasons(ctx, r) })
+	if s.drain {
+		return r.Drain(ctx)
+	}
+	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
+	defer func() { d.Logger.Info(s.Name + ": stopped") }()
+	return r.Run(ctx)
+}
+
+func (s *site) open(ctx context.Context) (*eventlog.Log, error) {
+	return s.store.Open(ctx, cli.Write, s.Log)
+}
+
+// probePatience is how long a probe waits for a runner that is busy: one that
+// does not answer is not well.
+const probePatience = time.Second
+
+// reasons returns what keeps the runner from working.
+func reasons(ctx context.Context, r *outbox.Runner) []error {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	st, err := r.Status(ctx)
+	switch {
+	case err != nil:
+		return []error{err}
+	case !st.Running:
+		return []error{outbox.ErrNotRunning}
+	}
+	return st.Errs
+}
