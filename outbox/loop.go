@@ -47,8 +47,14 @@ func (e *engine) turn() {
 	now := time.Now()
 	if !now.Before(e.sweep) {
 		e.sweep = now.Add(e.Sweep)
-		if e.own(); !e.ticking {
+		if !e.ticking {
 			e.tick()
+		} else if e.looked {
+			e.own() // what is held may have run out
+		}
+		if e.looked && !now.Before(e.visits) {
+			e.visits = now.Add(e.Lease)
+			e.visit()
 		}
 		for _, s := range e.sources {
 			if s != nil {
@@ -63,7 +69,7 @@ func (e *engine) turn() {
 			continue
 		}
 		s.wake(e.Log.Now())
-		if s.leaving && e.left(s, now) {
+		if s.leaving && e.left(s, now) || s.visiting && e.visited(s) {
 			continue
 		}
 		s.read(now)
@@ -145,6 +151,9 @@ func (e *engine) done() bool {
 	for _, s := range e.sources {
 		if s == nil {
 			continue
+		}
+		if v, known := e.Log.Recent(stepsStream(s.shard)); known && v >= s.next() {
+			s.more = true // a batch is answered before the bell of its commit rings
 		}
 		due := len(s.alarms) > 0 && !s.alarms[0].due.After(e.Log.Now())
 		if !s.loaded || s.more || due || s.dirty && !s.guest || len(s.parked) > 0 || s.pause.After(time.Now()) || s.unread() {

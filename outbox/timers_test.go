@@ -73,7 +73,9 @@ func TestTimers(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", when, diff)
 			}
 		}
-		hour := func(n int) string { return fmt.Sprint(time.Duration(n)*time.Hour, fmt.Sprintf("a/%d", 20-n), "", "", false) }
+		hour := func(n int) string {
+			return fmt.Sprint(time.Duration(n)*time.Hour, fmt.Sprintf("a/%d", 20-n), "", "", false)
+		}
 		list := func(parked string, stopped bool) {
 			want = append(want, hour(1), fmt.Sprint(90*time.Minute, "b/1", "alarm", "", false), hour(2),
 				fmt.Sprint(150*time.Minute, "u/1", "", parked, false), hour(3), hour(4),
