@@ -87,7 +87,7 @@ type process struct {
 func startProcess(t *testing.T, ctx context.Context, mode string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.CommandContext(ctx, os.Args[0], args...), begun: make(chan string)}
-	p.stderr.heard = make(chan struct{})
+	p.stderr.text, p.stderr.heard = ": stopping", make(chan struct{})
 	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), modeVariable+"="+mode), &p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -136,8 +136,9 @@ func (p *process) wait() (status int, stderr string) {
 	return p.cmd.ProcessState.ExitCode(), p.stderr.String()
 }
 
-// A listener keeps what is written, and says when it heard that a daemon stops.
+// A listener keeps what is written, and says when it heard a text.
 type listener struct {
+	text  string
 	mu    sync.Mutex
 	buf   bytes.Buffer
 	heard chan struct{}
@@ -148,7 +149,7 @@ func (l *listener) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n, err := l.buf.Write(p)
-	if bytes.Contains(l.buf.Bytes(), []byte(": stopping")) {
+	if bytes.Contains(l.buf.Bytes(), []byte(l.text)) {
 		l.once.Do(func() { close(l.heard) })
 	}
 	return n, err

@@ -11,6 +11,7 @@ import (
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
 	"github.com/rollforward/rollforward/outbox"
+	"github.com/rollforward/rollforward/prommetrics"
 )
 
 // A site is where the command works.
@@ -37,13 +38,13 @@ func (s *site) run(cmd *cobra.Command) error {
 
 // work opens the log and rolls its steps forward.
 func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
-	log, err := s.open(ctx)
+	log, err := s.open(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	r := &outbox.Runner{Log: log, Handlers: s.Handlers, Name: s.Name, Logger: d.Logger}
-	if err := s.tuning.apply(r); err != nil {
+	if err := errors.Join(s.tuning.apply(r), prommetrics.Outbox(d.Metrics, r)); err != nil {
 		return err
 	}
 	d.Ready(func() []error { return reasons(ctx, r) })
@@ -55,8 +56,33 @@ func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
 	return r.Run(ctx)
 }
 
-func (s *site) open(ctx context.Context) (*eventlog.Log, error) {
-	return s.store.Open(ctx, cli.Write, s.Log)
+// open opens the log, with its metrics beside the hooks that it has.
+func (s *site) open(ctx context.Context, d *daemon.Daemon) (*eventlog.Log, error) {
+	hooks, err := prommetrics.Log(d.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	o := eventlog.Options{}
+	if s.Log != nil {
+		o = *s.Log
+	}
+	o.Hooks = both(o.Hooks, hooks)
+	return s.store.Open(ctx, cli.Write, &o)
+}
+
+// both calls a's functions, where there are some, and b's, which has all.
+func both(a, b eventlog.Hooks) eventlog.Hooks {
+	out := b
+	if a.Group != nil {
+		out.Group = func(i eventlog.GroupInfo) { a.Group(i); b.Group(i) }
+	}
+	if a.Conflict != nil {
+		out.Conflict = func() { a.Conflict(); b.Conflict() }
+	}
+	if a.Snapshot != nil {
+		out.Snapshot = func(model string, bytes int) { a.Snapshot(model, bytes); b.Snapshot(model, bytes) }
+	}
+	return out
 }
 
 // probePatience is how long a probe waits for a runner that is busy: one that
