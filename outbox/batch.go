@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // A batch rolls steps of a few targets forward in one commit of their shard:
@@ -353,7 +354,7 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
-		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{})
+		return b.append(tx, w, outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
 	})
 	if err != nil {
 		b.chain, b.spent = b.chain[:links], spent
@@ -427,6 +428,10 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 	if err != nil {
 		return err
 	}
+	return b.append(tx, w, stream, e)
+}
+
+func (b *batch) append(tx *eventlog.Tx, w *work, stream string, e sys.Event) error {
 	if b.mixed {
 		e.Tags = append(e.Tags, chainTag(w.step.Chain))
 	}

@@ -173,6 +173,9 @@ func (e *engine) settleWork(w *work) {
 	switch {
 	case s.lost:
 		s.release(it)
+	case ordered && o.dead && it.look:
+		it.look = false
+		e.back(it)
 	case ordered && o.dead:
 		s.stopAt(it, true)
 	case o.decided:
