@@ -11,7 +11,7 @@ import (
 func (e *engine) run(ctx context.Context) error {
 	work, stop := e.patience(ctx)
 	defer stop()
-	e.work = work
+	e.work, e.begun = work, time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil && e.fatal == nil && !e.done() {
