@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // A batch rolls steps of a few targets forward in one commit of their shard:
@@ -61,6 +62,7 @@ type outcome struct {
 	decided bool
 	wrote   bool      // by this batch
 	due     time.Time // not decided: not before
+	tried   bool      // and why: an attempt failed before
 	attempt int       // that failed; 0: none did
 	dead    bool
 	expired bool
@@ -225,10 +227,17 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 		}
 	}
 	held := false // an ordered step has failed
+	seen := make(map[eventlog.ID]bool, len(g.works))
 	for i, w := range g.works {
 		if held || w.left {
 			continue // not reached
 		}
+		if seen[w.id] { // it was read twice, or redriven: what the one before it did counts
+			if lives[i], err = readLife(tx, b.shard, w.id, w.born()); err != nil {
+				return false, err
+			}
+		}
+		seen[w.id] = true
 		b.at = w
 		w.outcome, err = b.step(tx, w, lives[i])
 		b.at = nil
@@ -279,7 +288,7 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	case !w.again && !tx.Time().After(w.time): // the clock that stamped the step is ahead of ours
 		return outcome{due: w.time.Add(1)}, nil
 	case l.due.After(tx.Time()):
-		return outcome{due: l.due}, nil
+		return outcome{due: l.due, tried: true}, nil
 	case w.due.After(tx.Time()):
 		return outcome{due: w.due}, nil
 	}
@@ -345,7 +354,7 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
-		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{})
+		return b.append(tx, w, outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
 	})
 	if err != nil {
 		b.chain, b.spent = b.chain[:links], spent
@@ -419,6 +428,10 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 	if err != nil {
 		return err
 	}
+	return b.append(tx, w, stream, e)
+}
+
+func (b *batch) append(tx *eventlog.Tx, w *work, stream string, e sys.Event) error {
 	if b.mixed {
 		e.Tags = append(e.Tags, chainTag(w.step.Chain))
 	}

@@ -32,8 +32,10 @@ type engine struct {
 	effects  int
 	slow     map[*batch]time.Time // batches of several targets, and since when
 	ticking  bool
+	looked   bool      // a tick has ended
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
+	visits   time.Time // the next look at others' parked steps
 	rolled   int       // outcomes and attempts that were written
 	draining bool
 	guests   bool // work on shards, too, that others hold
@@ -158,14 +160,17 @@ func (e *engine) trouble(what string, shard int, err error) {
 	if e.work.Err() != nil {
 		return
 	}
-	if errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat) {
-		if e.fatal == nil {
-			e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
-		}
+	if fatal(err) && e.fatal == nil {
+		e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
 	}
 	e.failed = err
 	e.Hooks.trouble(shard, err)
 	e.Logger.Error(what, "shard", shard, "err", err)
+}
+
+// fatal reports whether going on would not help.
+func fatal(err error) bool {
+	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)
 }
 
 // faults says how to go on after errors of the store.
@@ -177,7 +182,7 @@ func (e *engine) tick() {
 	e.do(func(ctx context.Context) func() {
 		err := e.keeper.Tick(ctx)
 		return func() {
-			e.ticking = false
+			e.ticking, e.looked = false, true
 			if err != nil {
 				e.trouble("the leases of the shards cannot be kept", -1, err)
 			} else {

@@ -211,7 +211,7 @@ func TestChainsThatShareACommit(t *testing.T) {
 	home := streamIn(l, "home", 3, true)
 	chains := map[eventlog.ID]string{}
 	for i := range 5 {
-		end := fmt.Sprintf("end/%d", i)
+		end := streamIn(l, "end", 4+i, true) // or two of them may share a commit, too
 		_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
 			chains[tx.ID()] = end
 			if err := tx.Append(home, Added{0}); err != nil {

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,7 +29,7 @@ func (b *batch) link(tx *eventlog.Tx, s Raw) error {
 	meta := tx.Meta()
 	e := enqueued{Type: s.Type, Target: s.Stream, Data: s.Data, Cause: b.at.id,
 		Chain: meta.Correlation, Actor: meta.Actor, Traceparent: meta.Traceparent}
-	data, err := json.Marshal(&e)
+	data, err := encodeStep(&e)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrStep, s.Type, err)
 	}

@@ -36,9 +36,6 @@ func Main(root *cobra.Command) {
 // exit status. Whatever fails before a command's RunE begins is misuse.
 func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	begun := false
-	if root.RunE == nil {
-		root.Args, root.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	}
 	note(root, &begun)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(args)
@@ -60,20 +57,24 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 }
 
 // unknown refuses what is no sub-command, and names those that are meant perhaps.
-func unknown(root *cobra.Command, args []string) error {
+func unknown(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	root.SuggestionsMinimumDistance = 2
+	c.SuggestionsMinimumDistance = 2
 	err := fmt.Errorf("unknown command %q", args[0])
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, ", "))
 	}
 	return err
 }
 
-// note makes every command below c say that it has begun.
+// note makes every command below c say that it has begun. One that only has
+// sub-commands shows its help.
 func note(c *cobra.Command, begun *bool) {
+	if c.RunE == nil && c.HasSubCommands() {
+		c.Args, c.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if run := c.RunE; run != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			*begun = true
