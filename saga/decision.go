@@ -28,9 +28,9 @@ type decision struct {
 // load makes ready for a message to an instance. One of an earlier version moves,
 // if that is wanted.
 func (e *engine) load(tx *eventlog.Tx, stream string) (*decision, error) {
-	_, id, ok := splitStream(stream)
-	if !ok {
-		return nil, outbox.Abort(fmt.Errorf("%s is no instance of a saga", stream))
+	name, id, ok := splitStream(stream)
+	if !ok || name != e.name || id == "" {
+		return nil, outbox.Abort(fmt.Errorf("%s is no instance of saga %s", stream, e.name))
 	}
 	i, err := instances.Load(tx, stream)
 	if err != nil {

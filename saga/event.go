@@ -2,9 +2,11 @@ package saga
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 // Types of the events of an instance's stream. Each is a decision, and most say
@@ -99,6 +101,13 @@ type parent struct {
 	Key   string `json:"key,omitempty"`
 	Asks  bool   `json:"asks,omitempty"`  // for the data
 	Quiet bool   `json:"quiet,omitempty"` // nobody waits any more
+}
+
+func (p *parent) check() error {
+	if p != nil && (p.Saga == "" || p.ID == "" || p.I < 1) {
+		return outbox.Abort(fmt.Errorf("parent %q/%q has no child %d", p.Saga, p.ID, p.I))
+	}
+	return nil
 }
 
 // sameChild reports whether both speak of the same child of the same parent.

@@ -99,8 +99,8 @@ func (d *decision) dismiss(s spread) error {
 		return nil // they were called back with the others
 	}
 	f := d.i.Done[k].Fan
-	to, err := d.callBack(f, s.N, s.From, parent{N: s.N, Quiet: true}, f.OK)
-	if err != nil || to == f.Count {
+	to, err := d.callBack(f, s.N, max(0, s.From), parent{N: s.N, Quiet: true}, f.OK)
+	if err != nil || to >= f.Count {
 		return err
 	}
 	return tell(d.tx, d.name, d.id, toFan, spread{N: s.N, Dismiss: true, From: to})
@@ -109,6 +109,9 @@ func (d *decision) dismiss(s spread) error {
 // recall takes in that the parent goes back.
 func (d *decision) recall(raw outbox.Raw) error {
 	r, err := read[recall](raw)
+	if err == nil {
+		err = r.Parent.check()
+	}
 	if err != nil {
 		return err
 	}

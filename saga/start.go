@@ -136,6 +136,9 @@ func (d *decision) begin(raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
+	if err := b.Parent.check(); err != nil {
+		return err
+	}
 	if d.i.State != "" {
 		return d.begun(b)
 	}
