@@ -1,6 +1,7 @@
 package eventlog
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,17 +137,18 @@ func (tx *Tx) append(stream string, events []Event) error {
 
 // appendOne leaves nothing behind when it fails.
 func (tx *Tx) appendOne(stream string, e Event) error {
-	system := false
-	if s, ok := e.(sys.Event); ok {
-		system = true
-		e = Tagged(Raw{Type: s.Type, Data: s.Data}, s.Tags...)
-	}
 	if tx.index >= MaxEvents {
 		return fmt.Errorf("%w: more than %d events in a transaction", ErrTooLarge, MaxEvents)
 	}
-	ev, err := tx.log.codecs.encode(e)
-	if err != nil {
-		return err
+	var ev event
+	s, system := e.(sys.Event)
+	if system {
+		ev = event{typ: s.Type, data: bytes.Clone(s.Data), tags: slices.Clone(s.Tags)}
+	} else {
+		var err error
+		if ev, err = tx.log.codecs.encode(e); err != nil {
+			return err
+		}
 	}
 	ev.stream = stream
 	if err := ev.check(system); err != nil {
