@@ -225,10 +225,17 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 		}
 	}
 	held := false // an ordered step has failed
+	seen := make(map[eventlog.ID]bool, len(g.works))
 	for i, w := range g.works {
 		if held || w.left {
 			continue // not reached
 		}
+		if seen[w.id] { // it was read twice, or redriven: what the one before it did counts
+			if lives[i], err = readLife(tx, b.shard, w.id, w.born()); err != nil {
+				return false, err
+			}
+		}
+		seen[w.id] = true
 		b.at = w
 		w.outcome, err = b.step(tx, w, lives[i])
 		b.at = nil

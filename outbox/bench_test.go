@@ -1,7 +1,9 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,4 +81,54 @@ func clients(b *testing.B, n int, fn func(i int) error) float64 {
 	}
 	wg.Wait()
 	return float64(n) / time.Since(begin).Seconds()
+}
+
+// BenchmarkLatency is the time from the answer to the commit of a step to its
+// effect, with nothing else to do, embedded: beside that of a commit alone, in
+// the same run.
+func BenchmarkLatency(b *testing.B) {
+	d, err := pebblelog.Open(b.TempDir(), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	l, err := eventlog.Open(b.Context(), d, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	ctx, stop := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- (&outbox.Runner{Log: l, Handlers: []outbox.Handler{adding}, Sweep: time.Minute}).Run(ctx)
+	}()
+	var commits, effects []time.Duration
+	for i := 0; b.Loop(); i++ {
+		begin := time.Now()
+		if _, err := l.Append(ctx, "plain/1", nil, Added{i}); err != nil {
+			b.Fatal(err)
+		}
+		commits = append(commits, time.Since(begin))
+		p, err := l.Update(ctx, func(tx *eventlog.Tx) error { return outbox.Enqueue(tx, Add{"a/1", i}) })
+		begin = time.Now()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for r, err := range l.Read(ctx, eventlog.Query{Stream: "a/1", From: uint64(i + 1), Follow: true, Limit: 1}) {
+			if err != nil || p.Covers(eventlog.Position{}.With(r.Shard, r.Revision)) {
+				b.Fatal(err, r)
+			}
+		}
+		effects = append(effects, time.Since(begin))
+	}
+	stop()
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
+	slices.Sort(commits)
+	slices.Sort(effects)
+	at := func(list []time.Duration, q int) float64 { return float64(list[len(list)*q/100].Microseconds()) }
+	b.ReportMetric(at(commits, 50), "commit-p50-us")
+	b.ReportMetric(at(effects, 50), "effect-p50-us")
+	b.ReportMetric(at(effects, 99), "effect-p99-us")
+	b.ReportMetric(at(effects, 50)/at(commits, 50), "p50/commit")
 }

@@ -19,27 +19,59 @@
 // # Promises
 //
 // A step is committed with its transaction or not at all. Every step that was
-// committed is rolled forward by whatever Runner knows its type, also after
+// committed is rolled forward by the [Runner] that holds its shard, also after
 // crashes and lost notifications, or it is reported: as pending (see [Pending]),
-// or as a dead letter (see [Dead]). What its handler writes through tx happens
-// exactly once, however many runners work on the log, because the mark that the
-// step is done is in the same commit, on the condition that there is none yet.
+// or as a dead letter (see [Dead], [Redrive], [Discard]). What its handler writes
+// through tx happens exactly once, however many runners work on the log, because
+// the mark that the step is done is in the same commit, on the condition that
+// nothing else was decided about it. So done, dead, redriven, discarded and
+// cancelled exclude each other.
 //
-// Steps for one target run in the order in which one shard's transactions
-// enqueued them, and many of them share a commit. A step that fails is rolled
-// back alone and waits for its next attempt; those behind it overtake it.
-// Attempts and their pauses are in the log, so a restart does not reset them. No
-// failure delays another target, as long as no more steps of one shard wait than
-// a Runner remembers (see ReadAhead).
+// # Order
+//
+// Ordered are the steps of one shard for one target: they run in the order in
+// which that shard's commits hold them. A step is stored in the shard of what
+// emits it (see [Enqueue]), so all that one stream, or one target's handlers,
+// emit for a target is in order. Not ordered are steps for different targets,
+// and steps that come from different shards. A step that fails, waits for its
+// time, or is of a type that nobody knows, is overtaken by those behind it,
+// unless its [Policy] is Ordered; one with a Priority overtakes others.
+//
+// Many steps share a commit: those of one target, and those of other targets
+// that lie in the same shard. A step that fails is rolled back alone. A step
+// that a handler enqueues for its own target runs in the same commit if nothing
+// is ahead of it.
+//
+// # Tenants
+//
+// The first segment of a target's name, up to its first slash, is its tenant. No
+// failure delays another target, and no backlog another tenant: of each shard a
+// tenant has a share of what is in hand, tenants take turns, and what one has no
+// room for is read again when it has.
+//
+// # Time
+//
+// Attempts and their pauses are in the log, so a restart does not reset them. A
+// step may wait for its time (see [At]), and a target may have named alarms (see
+// [Timer]). What waits costs nothing until it is due. Time is the log's: it
+// never goes back; when a machine's clock jumps ahead, what is due by then runs.
 //
 // # What is stored
 //
-// In the shard of the transaction that enqueued it, in the system stream
-// $steps/N, an event $step.enqueued {type, target, data, chain, actor,
-// traceparent}; the step's id is that of the event. In the target's shard, under
-// the tag $step/ID: $step.failed {attempt, error, due} and $step.done {error} in
-// $outcomes/N, or $step.dead {shard, version, attempts, error, first} in $dead/N.
-// A commit has the correlation of its step's chain and the step as causation;
-// when it holds steps of several chains it has neither, and the events have the
-// tag $chain/ID. Which steps need no more looking at is a cell, which may be lost.
+// In the emitter's shard, in the system stream $steps/N: $step.enqueued {type,
+// target, due, timer, chain, cause, actor, traceparent, data}; the step's id is
+// that of the event, cause that of the step whose handler emitted it. $step.again
+// {step, and the same} says there that a dead letter was decided on.
+//
+// In the target's shard, under the tag $step/ID: in $outcomes/N $step.failed
+// {attempt, error, due}, $step.cancelled, $step.done {error}, and for a step that
+// ran in the commit that emitted it $step.rolled {as $step.enqueued}; in $dead/N
+// $step.dead {shard, version, type, target, attempts, error, expired, first},
+// $step.redriven {by, why, data} and $step.discarded {by, why}. A step that a
+// timer is set to has the tag $timer/LENGTH/TARGET/NAME, and so has
+// $timer.cancelled in $outcomes/N.
+//
+// Cells say which steps need no look now: how far a shard is done, which steps
+// behind that wait, are parked or stopped, and who holds a shard. All of them may
+// be lost together; then outcomes are looked up again.
 package outbox

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,9 +117,9 @@ func TestEffectRunTwice(t *testing.T) {
 		store := memlog.NewStore()
 		l, other := open(t, store), open(t, store)
 		enqueue(t, l, Pay{"a/1", 7})
-		calls := 0
+		var calls atomic.Int32
 		slow := outbox.Effect(func(ctx context.Context, key string, p Pay) (outbox.Step, error) {
-			calls++
+			calls.Add(1)
 			time.Sleep(time.Second)
 			return Add{p.Account, p.Cents}, nil
 		}, nil)
@@ -131,8 +132,8 @@ func TestEffectRunTwice(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if got := added(t, l, "a/1"); !slices.Equal(got, []int{7}) || calls != 2 {
-			t.Errorf("%v after %d calls", got, calls)
+		if got := added(t, l, "a/1"); !slices.Equal(got, []int{7}) || calls.Load() != 2 {
+			t.Errorf("%v after %d calls", got, calls.Load())
 		}
 	})
 }

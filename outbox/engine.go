@@ -32,6 +32,7 @@ type engine struct {
 	effects  int
 	slow     map[*batch]time.Time // batches of several targets, and since when
 	ticking  bool
+	looked   bool      // a tick has ended
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
 	rolled   int       // outcomes and attempts that were written
@@ -177,7 +178,7 @@ func (e *engine) tick() {
 	e.do(func(ctx context.Context) func() {
 		err := e.keeper.Tick(ctx)
 		return func() {
-			e.ticking = false
+			e.ticking, e.looked = false, true
 			if err != nil {
 				e.trouble("the leases of the shards cannot be kept", -1, err)
 			} else {

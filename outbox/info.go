@@ -82,38 +82,73 @@ func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, 
 }
 
 // celled yields the steps of a shard up to a version that stand in cells of a
-// kind.
+// kind, in the order of the cells. They are looked up a page at a time, since
+// many of them may stand in one commit.
 func celled(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		prefix := cellsOf(kind, shard)
-		for c, err := range l.Cells(ctx, prefix, above(prefix[:len(prefix)-1]), 0) {
-			var i Info
-			over := false
-			if err == nil {
-				i, over, err = describeCell(ctx, l, shard, kind, at, c.Key, c.Value)
+		for from := prefix; ; {
+			var page []*item
+			for c, err := range l.Cells(ctx, from, above(prefix[:len(prefix)-1]), cellsPage) {
+				var it *item
+				if err == nil {
+					it, err = cellItem(c.Key, c.Value)
+				}
+				if err != nil {
+					yield(Info{}, err)
+					return
+				}
+				from = c.Key + "\x00"
+				page = append(page, it)
 			}
-			if !over && (!yield(i, err) || err != nil) {
+			infos, err := describeCells(ctx, l, shard, kind, at, page)
+			if err != nil {
+				yield(Info{}, err)
+				return
+			}
+			for _, i := range infos {
+				if !yield(i, nil) {
+					return
+				}
+			}
+			if len(page) < cellsPage {
 				return
 			}
 		}
 	}
 }
 
-func describeCell(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64, key string, value []byte) (i Info, over bool, err error) {
-	it, err := cellItem(key, value)
-	if err != nil || it.version > at { // the log has it as well
-		return i, err == nil, err
+// describeCells describes the steps of a page, those left out that are over and
+// those that the log has behind version at as well.
+func describeCells(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64, page []*item) ([]Info, error) {
+	var versions []uint64
+	for _, it := range page {
+		if it.version <= at {
+			versions = append(versions, it.version)
+		}
 	}
-	for r, err := range readSteps(ctx, l, shard, []uint64{it.version}) {
+	slices.Sort(versions)
+	found := make(map[uint64]Info)
+	for r, err := range readSteps(ctx, l, shard, slices.Compact(versions)) {
 		if err != nil {
-			return i, false, err
+			return nil, err
 		}
-		if i, over, err = describe(ctx, l, &r); err != nil {
-			return i, over, err
+		i, over, err := describe(ctx, l, &r)
+		if err != nil {
+			return nil, err
+		}
+		if !over {
+			found[r.Version] = i
 		}
 	}
-	i.Parked, i.Stopped = it.reason, kind == stopCells
-	return i, over, nil
+	var out []Info
+	for _, it := range page {
+		if i, ok := found[it.version]; ok {
+			i.Parked, i.Stopped = it.reason, kind == stopCells
+			out = append(out, i)
+		}
+	}
+	return out, nil
 }
 
 // Dead yields the dead letters: steps that failed for good, whose handler has no

@@ -47,8 +47,10 @@ func (e *engine) turn() {
 	now := time.Now()
 	if !now.Before(e.sweep) {
 		e.sweep = now.Add(e.Sweep)
-		if e.own(); !e.ticking {
+		if !e.ticking {
 			e.tick()
+		} else if e.looked {
+			e.own() // what is held may have run out
 		}
 		for _, s := range e.sources {
 			if s != nil {

@@ -91,3 +91,41 @@ func TestPolicyDelays(t *testing.T) {
 		t.Error("an endless policy ends")
 	}
 }
+
+// TestSameStepTwiceInABatch: however often a batch has a step, such as one that
+// was read again behind a takeover, and once more because it was redriven, its
+// effect happens once.
+func TestSameStepTwiceInABatch(t *testing.T) {
+	t.Parallel()
+	ctx, l := context.Background(), eventlogtest.New(t)
+	_, err := l.Update(ctx, func(tx *eventlog.Tx) error { return Enqueue(tx, Raw{Type: "x", Stream: "a/1"}) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	h := &Handler{Type: "x", Do: func(*eventlog.Tx, Raw) error { ran++; return nil }}
+	shard := l.ShardOf("a/1")
+	g := &group{queue: &queue{target: "a/1"}}
+	for range 3 {
+		for r, err := range readSteps(ctx, l, shard, []uint64{1}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			it := newItem(&r)
+			it.src, it.handler = &source{shard: shard}, h
+			g.works = append(g.works, &work{item: it, stored: it.raw})
+		}
+	}
+	b := &batch{engine: &engine{options: options{Log: l, Batch: 8}}, shard: shard, groups: []*group{g}}
+	if err := b.roll(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range g.works {
+		if !w.outcome.decided || w.outcome.wrote != (i == 0) {
+			t.Errorf("%d: %+v", i, w.outcome)
+		}
+	}
+	if ran != 1 {
+		t.Errorf("it ran %d times", ran)
+	}
+}

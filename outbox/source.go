@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"container/heap"
 	"slices"
 	"time"
@@ -151,7 +152,7 @@ func (s *source) admit(it *item) {
 
 // hand queues an item to be rolled forward.
 func (s *source) hand(it *item) {
-	if s.bytes >= aheadBytes {
+	if it.raw = bytes.Clone(it.raw); s.bytes >= aheadBytes { // a copy: it must not keep its page in memory
 		it.raw = nil
 	}
 	s.hands[it.version] = it

@@ -34,10 +34,11 @@ func newBells(shards int) *bells {
 }
 
 func (b *bells) ring(shard int, who ring) {
+	b.mu.Lock()
 	if shard < 0 || shard >= len(b.list) {
+		b.mu.Unlock()
 		return
 	}
-	b.mu.Lock()
 	b.list[shard] = max(b.list[shard], who)
 	first := !b.any
 	b.any = true
@@ -68,7 +69,10 @@ func (b *bells) answer(bell doorbell.Bell, ok bool) {
 		b.ring(bell.Shard, strange)
 		return
 	}
-	for s := range b.list {
+	b.mu.Lock()
+	shards := len(b.list)
+	b.mu.Unlock()
+	for s := range shards {
 		b.ring(s, strange)
 	}
 }
