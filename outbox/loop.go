@@ -148,6 +148,9 @@ func (e *engine) done() bool {
 		if s == nil {
 			continue
 		}
+		if v, known := e.Log.Recent(stepsStream(s.shard)); known && v >= s.next() {
+			s.more = true // a batch is answered before the bell of its commit rings
+		}
 		due := len(s.alarms) > 0 && !s.alarms[0].due.After(e.Log.Now())
 		if !s.loaded || s.more || due || s.dirty && !s.guest || len(s.parked) > 0 || s.pause.After(time.Now()) || s.unread() {
 			return false

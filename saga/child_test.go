@@ -160,7 +160,7 @@ func TestChildUnderWay(t *testing.T) {
 		"cancel the child itself":         {"wait", []string{""}, saga.Cancel{Saga: "errand", ID: "x/errand.2", By: "ann"}, saga.Compensated, "one un-one"},
 	} {
 		// Which of the handlers run first behind it.
-		for _, first := range [][]string{{""}, {"cancel", "recall"}, {"cancel", "begin", "reply", "do"}, {"cancel", "skip", "recall", "begin"}} {
+		for _, first := range [][]string{{""}, {"cancel", "recall"}, {"cancel", "skip", "begin", "reply", "do"}, {"cancel", "skip", "recall", "begin"}} {
 			t.Run(fmt.Sprint(name, first), func(t *testing.T) {
 				t.Parallel()
 				l := eventlogtest.New(t)
@@ -171,14 +171,16 @@ func TestChildUnderWay(t *testing.T) {
 				send(t, l, test.send)
 				drain(t, l, only(all, first...)...)
 				drain(t, l, all...)
-				st := status(t, l, s, "x")
-				if st.State != test.state || strings.Join(st.Data.Log, " ") != test.log {
-					t.Errorf("%s: %v %v", st.State, st.Data, st.Err)
-				}
-				if got := balance(t, l); len(got) > 0 {
-					t.Errorf("out: %v", got)
-				}
 				leftovers(t, l)
+				st := status(t, l, s, "x")
+				log, out := strings.Join(st.Data.Log, " "), balance(t, l)
+				first := len(first) == 1 || strings.HasPrefix(name, "skip") && !slices.Contains(first, "skip")
+				if first && st.State == saga.Completed && log == "one errand:2 two" && len(out) == 1 {
+					return // the child was the first
+				}
+				if st.State != test.state || log != test.log || len(out) > 0 {
+					t.Errorf("%s: %v %v, out: %v", st.State, log, st.Err, out)
+				}
 			})
 		}
 	}

@@ -182,11 +182,11 @@ func many(n int, refuse int) *saga.Saga[count] {
 // is called back in chunks.
 func TestManyChildren(t *testing.T) {
 	t.Parallel()
-	for _, refuse := range []int{-1, 1999} {
+	for _, refuse := range []int{-1, 1199} {
 		t.Run(fmt.Sprint(refuse), func(t *testing.T) {
 			t.Parallel()
 			l := eventlogtest.New(t)
-			s := many(2000, refuse)
+			s := many(1200, refuse)
 			start(t, l, s, "x", count{})
 			drain(t, l, both(s, small)...)
 			st := status(t, l, s, "x")
@@ -201,7 +201,7 @@ func TestManyChildren(t *testing.T) {
 					back++
 				}
 			}
-			if refuse < 0 && (st.State != saga.Completed || went != 2000 || back != 0) {
+			if refuse < 0 && (st.State != saga.Completed || went != 1200 || back != 0) {
 				t.Errorf("%s: %d went, %d came back: %v", st.State, went, back, st.Err)
 			}
 			if refuse >= 0 && (st.State != saga.Compensated || went != back) {

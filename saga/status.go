@@ -46,17 +46,18 @@ var ErrNotFound = errors.New("no such saga instance")
 
 // Status returns where an instance stands, or ErrNotFound.
 func (s *Saga[S]) Status(ctx context.Context, l *eventlog.Log, id string) (Status[S], error) {
-	return s.status(show(ctx, l, s.Name, id, false))
+	return s.status(Show(ctx, l, s.Name, id))
 }
 
 // Await waits until an instance has ended and returns its status then. It
 // follows the log: a [outbox.Runner] must run somewhere. An instance that was
 // not started yet is ErrNotFound.
 func (s *Saga[S]) Await(ctx context.Context, l *eventlog.Log, id string) (Status[S], error) {
-	if i, err := show(ctx, l, s.Name, id, false); err != nil || i.State.Ended() {
-		return s.status(i, err)
+	w := watch{out: Info{Saga: s.Name, ID: id}}
+	if err := w.read(ctx, l, false); err != nil || w.i.State.Ended() {
+		return s.status(w.out, err)
 	}
-	return s.status(show(ctx, l, s.Name, id, true))
+	return s.status(w.out, w.read(ctx, l, true))
 }
 
 // Instances yields all instances, under way and ended, in the order of their
@@ -112,7 +113,7 @@ func List(ctx context.Context, l *eventlog.Log, saga string) iter.Seq2[Info, err
 			var i Info
 			if err == nil {
 				saga, id, _ := strings.Cut(strings.TrimPrefix(info.Stream, streamPrefix), "/")
-				i, err = show(ctx, l, saga, id, false)
+				i, err = Show(ctx, l, saga, id)
 				if errors.Is(err, ErrNotFound) && i.State == Awaited {
 					err = nil
 				}
@@ -126,31 +127,40 @@ func List(ctx context.Context, l *eventlog.Log, saga string) iter.Seq2[Info, err
 
 // Show returns where an instance stands, or ErrNotFound.
 func Show(ctx context.Context, l *eventlog.Log, saga, id string) (Info, error) {
-	return show(ctx, l, saga, id, false)
+	w := watch{out: Info{Saga: saga, ID: id}}
+	err := w.read(ctx, l, false)
+	return w.out, err
 }
 
-// show folds an instance's stream to its end, or follows it to the saga's.
-func show(ctx context.Context, l *eventlog.Log, saga, id string, follow bool) (Info, error) {
-	var i instance
-	out := Info{Saga: saga, ID: id}
-	for r, err := range l.Read(ctx, eventlog.Query{Stream: streamOf(saga, id), Follow: follow}) {
+// watch folds an instance's stream.
+type watch struct {
+	i       instance
+	version uint64 // that was read
+	out     Info
+}
+
+// read goes on to the end of the stream, or follows it to the instance's.
+func (w *watch) read(ctx context.Context, l *eventlog.Log, follow bool) (err error) {
+	q := eventlog.Query{Stream: streamOf(w.out.Saga, w.out.ID), From: w.version + 1, Follow: follow}
+	for r, err := range l.Read(ctx, q) {
 		if err == nil {
-			err = fold(&i, r)
+			err = fold(&w.i, r)
 		}
 		if err != nil {
-			out.fill(&i)
-			return out, fmt.Errorf("saga: %s/%s: %w", saga, id, err)
+			w.out.fill(&w.i)
+			return fmt.Errorf("saga: %s/%s: %w", w.out.Saga, w.out.ID, err)
 		}
-		out.pass(&r)
-		if follow && i.State.Ended() {
+		w.version = r.Version
+		w.out.pass(&r)
+		if follow && w.i.State.Ended() {
 			break
 		}
 	}
-	out.fill(&i)
-	if i.State == "" {
-		return out, fmt.Errorf("saga: %s/%s: %w", saga, id, ErrNotFound)
+	w.out.fill(&w.i)
+	if w.i.State == "" {
+		return fmt.Errorf("saga: %s/%s: %w", w.out.Saga, w.out.ID, ErrNotFound)
 	}
-	return out, nil
+	return nil
 }
 
 // pass notes the place and the time of an event.
