@@ -74,10 +74,10 @@ func TestExamineFinds(t *testing.T) {
 			return tx.Append("transaction/a", bank.TransactionRecorded{})
 		}, want: "transaction/a is claimed 2 times"},
 		"a debit too many": {do: func(tx *eventlog.Tx) error {
-			return tx.Append(stream, bank.Posted{Amount: -10, Transfer: "t0"})
+			return tx.Append(stream, bank.Posted{Amount: -10, Saga: "transfer/t0"})
 		}, want: "transfer t0 is completed and has the postings"},
 		"a transfer nobody started": {do: func(tx *eventlog.Tx) error {
-			return tx.Append(stream, bank.Posted{Amount: -10, Transfer: "t9"})
+			return tx.Append(stream, bank.Posted{Amount: -10, Saga: "transfer/t9"})
 		}, want: "transfer t9 was never started"},
 		"a transfer under way": {do: bank.Transfer{ID: "t9", From: "ada", To: "bob", Currency: "EUR", Amount: 1}.Start,
 			want: "transfer t9 has not ended: it is running"},

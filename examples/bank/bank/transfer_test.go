@@ -38,7 +38,7 @@ func open(id bank.AccountID, cents int64) func(*eventlog.Tx) error {
 		if err := bank.Open(tx, id, bank.Customer); err != nil || cents == 0 {
 			return err
 		}
-		return bank.Deposit(tx, id, cents, "")
+		return bank.Deposit(tx, id, cents, "", "")
 	}
 }
 
@@ -65,7 +65,7 @@ func postings(t *testing.T, log *eventlog.Log, id bank.AccountID, transfer strin
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Transfer == transfer {
+		if p.Saga == "transfer/"+transfer {
 			amounts = append(amounts, p.Amount)
 		}
 	}
