@@ -1,11 +1,13 @@
 package saga
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -19,8 +21,9 @@ type decision struct {
 	stream string
 	id     string
 	i      *instance
-	data   any  // decoded; nil: not yet
-	strict bool // what goes wrong is the caller's, not the instance's
+	data   any      // decoded; nil: not yet
+	tags   []string // of the events
+	strict bool     // what goes wrong is the caller's, not the instance's
 }
 
 // load makes ready for a message to an instance. One of an earlier version moves,
@@ -39,8 +42,9 @@ func (e *engine) load(tx *eventlog.Tx, stream string) (*decision, error) {
 		d.prog = e.latest
 		return d, nil
 	}
-	if !i.Chain.IsZero() {
-		tx.Meta().Correlation = i.Chain // what follows belongs to the instance's chain, whoever sent the message
+	if meta := tx.Meta(); !i.Chain.IsZero() && meta.Correlation != i.Chain {
+		meta.Correlation = i.Chain // what follows belongs to the instance's chain, whoever sent the message
+		d.tags = []string{outbox.ChainTag(i.Chain)}
 	}
 	var m *migration
 	if d.prog, m, d.lost = e.find(i.Version); errors.Is(d.lost, errNewer) {
@@ -71,12 +75,13 @@ func (d *decision) note(typ string, e *event) error {
 }
 
 // put appends an event that was noted, with what follows.
-func (d *decision) put(typ string, e *event) error {
-	stored, err := e.stored(typ)
+func (d *decision) put(typ string, e *event, tags ...string) error {
+	data, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
-	if err := d.tx.Append(d.stream, stored); err != nil {
+	tags = append(tags, d.tags...)
+	if err := d.tx.Append(d.stream, sys.Event{Type: typ, Data: data, Tags: tags}); err != nil {
 		return err
 	}
 	d.i.follow(e, d.tx.ID())

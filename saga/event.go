@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // Types of the events of an instance's stream. Each is a decision, and most say
@@ -106,12 +105,6 @@ type origin struct {
 	ID   string `json:"id"`
 	Step string `json:"step"`
 	N    int    `json:"n,omitempty"`
-}
-
-// stored makes the form in which an event is appended.
-func (e *event) stored(typ string) (sys.Event, error) {
-	data, err := json.Marshal(e)
-	return sys.Event{Type: typ, Data: data}, err
 }
 
 // number is the place of an event in its transaction, from 1: the last two bytes

@@ -163,7 +163,7 @@ func (d *decision) enterWork(n *next, step stepper, data any) error {
 		return fmt.Errorf("%w: On of step %q: %w", errPark, n.Step, err)
 	}
 	if n.On == "" && n.Kind == kindCall {
-		n.On = d.stream
+		n.On = callsOf(d.name, d.id)
 	}
 	return d.command(n, doType(d.name, n.Step))
 }

@@ -87,6 +87,10 @@ const streamPrefix = "$saga-"
 
 func streamOf(saga, id string) string { return streamPrefix + saga + "/" + id }
 
+// callsOf is the target of an instance's calls: not its own stream, whose steps would
+// wait for a call that hangs.
+func callsOf(saga, id string) string { return "$call-" + saga + "/" + id }
+
 // splitStream returns the names in an instance's stream.
 func splitStream(stream string) (saga, id string, ok bool) {
 	rest, ok := strings.CutPrefix(stream, streamPrefix)

@@ -3,11 +3,9 @@ package saga
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/internal/sys"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -28,11 +26,7 @@ func (d *decision) signal(raw outbox.Raw) error {
 	if err := d.note(evSignal, e); err != nil {
 		return err
 	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if err := d.tx.Append(d.stream, sys.Event{Type: evSignal, Data: data, Tags: tags}); err != nil {
+	if err := d.put(evSignal, e, tags...); err != nil {
 		return err
 	}
 	if cur := d.i.Cur; cur != nil && cur.Signal == s.Name && d.i.Parked == "" {
