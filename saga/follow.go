@@ -9,6 +9,12 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 )
 
+// takes reports whether the signal that the instance waits for has come: what it makes
+// of it is in the same transaction.
+func (i *instance) takes() bool {
+	return i.Cur != nil && i.Cur.Signal != "" && i.Parked == "" && i.hold(i.Cur.Signal) >= 0
+}
+
 // Follow yields where an instance stands, and then where it stands after each of its
 // decisions, until it has ended. It waits for one that was not started yet. A
 // [outbox.Runner] must run somewhere.
@@ -37,8 +43,8 @@ func (s *Saga[S]) Follow(ctx context.Context, l *eventlog.Log, id string) iter.S
 			}
 			w.out.pass(&r)
 			w.out.fill(&w.i)
-			if w.i.State == "" {
-				continue // a signal for one that is not started
+			if w.i.State == "" || w.i.takes() {
+				continue
 			}
 			if st, err := s.status(w.out, nil); !yield(st, err) || err != nil || w.i.State.Ended() {
 				return

@@ -12,7 +12,7 @@ func (e *examination) readModel(ctx context.Context, m *ReadModel) error {
 		if err != nil {
 			return fmt.Errorf("read model: %w", err)
 		}
-		id := AccountID{b.Account, b.Currency}
+		id := b.ID()
 		seen[id] = true
 		switch f := e.books.Accounts[id]; {
 		case f == nil:

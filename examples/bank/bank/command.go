@@ -20,7 +20,7 @@ func Open(tx *eventlog.Tx, id AccountID, kind Kind) error {
 	switch {
 	case a.State != "":
 		return fmt.Errorf("%s: %w", id, ErrExists)
-	case kind == Customer && own(id):
+	case kind == Customer && Own(id):
 		return fmt.Errorf("%w: the account %s is the bank's own", ErrName, id)
 	}
 	return tx.Append(id.Stream(), AccountOpened{Kind: kind})
@@ -66,7 +66,7 @@ func stoppable(tx *eventlog.Tx, id AccountID) (*Account, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case own(id):
+	case Own(id):
 		return nil, fmt.Errorf("%w: the account %s is the bank's own", ErrName, id)
 	case a.active() != nil:
 		return nil, fmt.Errorf("%s: %w", id, a.active())
@@ -113,7 +113,7 @@ func move(tx *eventlog.Tx, from, to AccountID, p Posted) error {
 // post adds a posting to an account, if the account takes it. The bank's own are
 // opened on first use.
 func post(tx *eventlog.Tx, id AccountID, p Posted) error {
-	if own(id) {
+	if Own(id) {
 		return postToBooks(tx, id, p)
 	}
 	a, err := load(tx, id)

@@ -28,7 +28,7 @@ func (b *Books) leg(f *Folio, id AccountID, e Posted) {
 			b.terms[e.Saga] = f.Terms
 		}
 	case "interest":
-		if _, known := b.bases[e.Saga]; !known && !own(id) {
+		if _, known := b.bases[e.Saga]; !known && !Own(id) {
 			month, _, _ := strings.Cut(rest, "/")
 			b.bases[e.Saga] = f.turnover.until(Month(month))
 		}

@@ -21,8 +21,8 @@ func Suspense(currency string) AccountID { return AccountID{"Bank:Suspense", cur
 // OtherBanks returns the account of what other banks got from this one.
 func OtherBanks(currency string) AccountID { return AccountID{"Bank:Other banks", currency} }
 
-// own reports whether an account is one of them.
-func own(id AccountID) bool {
+// Own reports whether an account is one of them.
+func Own(id AccountID) bool {
 	c := id.Currency
 	return slices.Contains([]AccountID{Cash(c), FeeIncome(c), InterestPaid(c), Suspense(c), OtherBanks(c)}, id)
 }

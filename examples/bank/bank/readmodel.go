@@ -87,6 +87,9 @@ type Balance struct {
 	Cents    int64  `json:"balance_cents"`
 }
 
+// ID names the account.
+func (b Balance) ID() AccountID { return AccountID{b.Account, b.Currency} }
+
 // Balances yields all accounts by name and currency, in bytewise order.
 func (m *ReadModel) Balances(ctx context.Context) iter.Seq2[Balance, error] {
 	return query(ctx, m.sink.DB(), func(rows *sql.Rows) (b Balance, err error) {
