@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // write brings a group's write to an outcome. When an answer was lost, absence
@@ -74,7 +74,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 // a millisecond up to half a second, or until ctx is done.
 func pause(ctx context.Context, attempt int) {
 	limit := min(500*time.Microsecond<<min(attempt, 10), 500*time.Millisecond)
-	timer := time.NewTimer(rand.N(limit))
+	timer := time.NewTimer(jitter.N(limit))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
