@@ -30,7 +30,7 @@ func busy(t *testing.T) *eventlog.Log {
 	return log
 }
 
-func examine(t *testing.T, log *eventlog.Log, m *bank.ReadModel, acks ...string) *bank.Audit {
+func examine(t testing.TB, log *eventlog.Log, m *bank.ReadModel, acks ...string) *bank.Audit {
 	t.Helper()
 	a, err := bank.Examine(context.Background(), log, m, acks, nil)
 	if err != nil {

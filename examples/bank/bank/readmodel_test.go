@@ -15,7 +15,7 @@ import (
 )
 
 // readModel opens the read model of a log in a fresh file.
-func readModel(t *testing.T, log *eventlog.Log, file string) *bank.ReadModel {
+func readModel(t testing.TB, log *eventlog.Log, file string) *bank.ReadModel {
 	t.Helper()
 	m, err := bank.OpenReadModel(context.Background(), log, file)
 	if err != nil {
