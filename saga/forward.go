@@ -228,7 +228,7 @@ func (d *decision) end(typ string, e *event, s State) error {
 // report tells the parent that its child has ended.
 func (d *decision) report() error {
 	p := d.i.Parent
-	if p == nil || p.N == 0 {
+	if p == nil || p.Quiet {
 		return nil
 	}
 	r := ended{N: p.N, I: p.I, Key: p.Key, State: d.i.State, Error: d.i.Err}
