@@ -20,7 +20,7 @@ import (
 func clean(w *sagatest.World) *bank.Audit {
 	w.Helper()
 	w.Settle()
-	m, err := bank.OpenReadModel(context.Background(), w.Log(), filepath.Join(w.TempDir(), "readmodel.db"))
+	m, err := bank.OpenReadModel(context.Background(), w.EventLog(), filepath.Join(w.TempDir(), "readmodel.db"))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func clean(w *sagatest.World) *bank.Audit {
 	if err := m.CatchUp(context.Background()); err != nil {
 		w.Fatal(err)
 	}
-	a := examine(w.TB, w.Log(), m)
+	a := examine(w, w.EventLog(), m)
 	if len(a.Problems) > 0 {
 		w.Errorf("problems: %q", a.Problems)
 	}
@@ -41,7 +41,7 @@ func holds(w *sagatest.World, cents map[string]int64) {
 	w.Settle()
 	got := make(map[string]int64)
 	for name := range cents {
-		got[name] = balance(w.TB, w.Log(), name, "EUR")
+		got[name] = balance(w, w.EventLog(), name, "EUR")
 	}
 	if diff := cmp.Diff(cents, got); diff != "" {
 		w.Errorf("balances (-want +got)\n%s", diff)
@@ -117,6 +117,7 @@ func TestApproval(t *testing.T) {
 
 		w.Sleep(bank.ApprovalTime - time.Minute)
 		w.When(decide("yes", true))
+		w.Settle()
 		w.When(decide("yes", false)) // the first one counts
 		w.When(decide("no", false))
 		sagatest.Ended(w, &bank.Transfers, "yes", saga.Completed)
