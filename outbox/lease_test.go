@@ -236,3 +236,59 @@ func TestRestartIsQuick(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// TestNewTypeWhileOldRunnersGoOn: steps that the runners of the version before
+// have parked run once one starts that knows them, and as they come, though the
+// others keep their shards. The numbers stay true.
+func TestNewTypeWhileOldRunnersGoOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := open(t, store)
+		old := runner(open(t, store), adding)
+		start(t, old)
+		sleep(time.Second)
+		put := func(n int) {
+			for i := range 40 {
+				enqueue(t, l, named{"test.new", fmt.Sprintf("n/%d", i), n})
+			}
+		}
+		parked := func() (n int) {
+			s, err := old.Status(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range s.Shards {
+				n += i.Parked
+			}
+			return n
+		}
+		put(1)
+		sleep(10 * time.Second)
+		if n := parked(); n != 40 {
+			t.Errorf("%d are parked", n)
+		}
+		ran := 0
+		fresh := runner(open(t, store), adding, outbox.Handler{Type: "test.new", Do: func(tx *eventlog.Tx, s outbox.Raw) error {
+			return tx.Append(s.Stream, Added{1})
+		}})
+		fresh.Hooks.Step = func(outbox.StepInfo) { ran++ }
+		start(t, fresh)
+		sleep(20 * time.Second)
+		put(2)
+		sleep(20 * time.Second)
+		if got := shares(t, old, fresh); !slices.Equal(got, []int{8, 8}) {
+			t.Errorf("shares %v", got)
+		}
+		enqueue(t, l, Add{"a/1", 1}) // so that the holders save
+		sleep(20 * time.Second)
+		if left := len(pending(t, l)); left != 0 || ran < 80 || parked() != 0 {
+			t.Errorf("%d pending, %d ran, %d parked", left, ran, parked())
+		}
+		for i := range 40 {
+			if got := len(added(t, l, fmt.Sprintf("n/%d", i))); got != 2 {
+				t.Errorf("n/%d: %d effects", i, got)
+			}
+		}
+	})
+}

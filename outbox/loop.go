@@ -11,7 +11,7 @@ import (
 func (e *engine) run(ctx context.Context) error {
 	work, stop := e.patience(ctx)
 	defer stop()
-	e.work = work
+	e.work, e.begun = work, time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil && e.fatal == nil && !e.done() {
@@ -52,6 +52,10 @@ func (e *engine) turn() {
 		} else if e.looked {
 			e.own() // what is held may have run out
 		}
+		if e.looked && !now.Before(e.visits) {
+			e.visits = now.Add(e.Lease)
+			e.visit()
+		}
 		for _, s := range e.sources {
 			if s != nil {
 				s.more = true
@@ -65,7 +69,7 @@ func (e *engine) turn() {
 			continue
 		}
 		s.wake(e.Log.Now())
-		if s.leaving && e.left(s, now) {
+		if s.leaving && e.left(s, now) || s.visiting && e.visited(s) {
 			continue
 		}
 		s.read(now)
@@ -183,10 +187,17 @@ func (e *engine) finish() {
 		}
 		e.settleAll()
 	}
-	if err := e.keeper.Close(e.work); err != nil {
+	// The work in hand may have used up the grace. Whoever comes next is not to wait
+	// for the leases to run out because of that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.work), closing)
+	defer cancel()
+	if err := e.keeper.Close(ctx); err != nil {
 		e.Logger.Warn("the leases of the shards cannot be given back", "err", err)
 	}
 }
+
+// closing is how long it may take to give the leases back.
+const closing = time.Second
 
 func (e *engine) settleAll() {
 	for e.doing > 0 {

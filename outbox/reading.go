@@ -25,7 +25,7 @@ func (s *source) read(now time.Time) {
 	if s.reading || s.lost || now.Before(s.pause) {
 		return
 	}
-	kinds := []func(now time.Time) reading{s.ahead, s.again, s.timers, s.unpark, func(time.Time) reading { return s.drainStop() }}
+	kinds := []func(now time.Time) reading{s.ahead, s.again, s.timers, s.unpark, s.recount, func(time.Time) reading { return s.drainStop() }}
 	if !s.loaded {
 		kinds = []func(time.Time) reading{s.load}
 	}
@@ -102,7 +102,9 @@ func (s *source) begin(m mark, version uint64, stopped, types []string) {
 	s.mark, s.version, s.base, s.loaded = m, version, m.At, true
 	s.tail = m.At
 	for _, target := range stopped {
-		s.stops[target] = &stop{cells: true}
+		if !s.visiting {
+			s.stops[target] = &stop{cells: true}
+		}
 	}
 	for _, typ := range types {
 		if s.handlers[typ] != nil || typ == unreadable {
@@ -114,7 +116,7 @@ func (s *source) begin(m mark, version uint64, stopped, types []string) {
 // ahead reads the next steps.
 func (s *source) ahead(time.Time) reading {
 	room := s.room()
-	if !s.more || room < s.ReadAhead/2 || s.bytes >= aheadBytes/2 || s.leaving {
+	if !s.more || room < s.ReadAhead/2 || s.bytes >= aheadBytes/2 || s.leaving || s.visiting {
 		return nil
 	}
 	from := s.next()
@@ -199,7 +201,7 @@ func (s *source) reread(from uint64, items []*item) {
 // timers reads what will soon be due.
 func (s *source) timers(time.Time) reading {
 	now := s.Log.Now()
-	if s.horizon > dueFrom(s.shard, now.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 {
+	if s.visiting || s.horizon > dueFrom(s.shard, now.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 {
 		return nil
 	}
 	to := dueFrom(s.shard, now.Add(2*s.Sweep))
@@ -230,6 +232,25 @@ func (s *source) adoptDue(it *item) {
 	if s.adopt(it, dueCells) {
 		it.alarm = true
 		s.alarms.push(it)
+	}
+}
+
+// recount looks, once a sweep while steps are parked, whether visitors have
+// taken some of them.
+func (s *source) recount(now time.Time) reading {
+	if s.mark.Parked == 0 || s.guest || s.saving || now.Before(s.counted.Add(s.Sweep)) {
+		return nil
+	}
+	s.counted = now
+	old := s.version
+	return func(ctx context.Context) (func(), error) {
+		value, version, err := s.Log.ReadCell(ctx, cursorKey(s.shard))
+		m := decodeMark(value)
+		return func() {
+			if version != old && s.version == old && !s.saving && m.Epoch == s.mark.Epoch {
+				s.mark, s.version = m, version
+			}
+		}, err
 	}
 }
 

@@ -27,6 +27,10 @@ type saving struct {
 
 // save starts a saving when it is time, or when waiting items take up the room.
 func (s *source) save(now time.Time, force bool) {
+	if s.visiting {
+		s.leave()
+		return
+	}
 	crowded := len(s.loose) > 0 && s.room() < s.ReadAhead/2 || len(s.loose)+len(s.drops) >= saveCells
 	if !s.dirty || s.saving || s.guest || s.lost || !s.loaded || now.Before(s.pause) || !force && !crowded && now.Before(s.saved.Add(saveEvery)) {
 		return
@@ -35,8 +39,8 @@ func (s *source) save(now time.Time, force bool) {
 	v := s.prepare()
 	old := s.version
 	s.do(func(ctx context.Context) func() {
-		version, err := s.store(ctx, old, v)
-		return func() { s.stored(v, version, err) }
+		now, version, err := s.store(ctx, old, v)
+		return func() { s.stored(v, now, version, err) }
 	})
 }
 
@@ -85,8 +89,9 @@ func (m *mark) count(key string, n int) {
 	}
 }
 
-// store writes a saving. An answer that was lost is looked for.
-func (s *source) store(ctx context.Context, old uint64, v *saving) (version uint64, err error) {
+// store writes a saving, and returns the cursor as it is then with its version.
+// An answer that was lost is looked for.
+func (s *source) store(ctx context.Context, old uint64, v *saving) (now mark, version uint64, err error) {
 	value := v.mark.encode()
 	ops := []driver.CellOp{{Op: driver.Put, If: &old, Cell: driver.Cell{Key: cursorKey(s.shard), Value: value}}}
 	put := make(map[string]bool)
@@ -104,35 +109,36 @@ func (s *source) store(ctx context.Context, old uint64, v *saving) (version uint
 		}
 	}
 	if version, err = s.Log.SwapCells(ctx, ops...); err == nil {
-		return version, nil
+		return v.mark, version, nil
 	}
 	refused := new(driver.CellError)
 	if !errors.Is(err, eventlog.ErrUnknown) && !errors.As(err, &refused) {
-		return 0, err
+		return now, 0, err
 	}
-	now, version, rerr := s.Log.ReadCell(ctx, cursorKey(s.shard))
+	stored, version, rerr := s.Log.ReadCell(ctx, cursorKey(s.shard))
+	now = decodeMark(stored)
 	switch {
 	case rerr != nil:
-		return 0, rerr
-	case version > old && bytes.Equal(now, value):
-		return version, nil // it is there, by this write or an earlier one like it
-	case decodeMark(now).Epoch != v.mark.Epoch:
-		return 0, errLost
+		return now, 0, rerr
+	case version > old && bytes.Equal(stored, value):
+		return now, version, nil // it is there, by this write or an earlier one like it
+	case now.Epoch != v.mark.Epoch:
+		return now, 0, errLost
 	}
-	return version, err
+	return now, version, err
 }
 
 // errLost: another runner has the cursor.
 var errLost = errors.New("the cursor is in other hands")
 
 // stored takes in how a saving went.
-func (s *source) stored(v *saving, version uint64, err error) {
+func (s *source) stored(v *saving, now mark, version uint64, err error) {
 	s.saving = false
 	if s.failed("the cursor of a shard cannot be saved", err) {
 		s.dirty = true
 		s.drops = append(v.drops, s.drops...)
-		if version > 0 { // of an earlier saving whose answer was lost
-			s.version = version
+		if version > 0 { // an earlier saving whose answer was lost, or a visitor
+			s.mark, s.version, s.pause = now, version, time.Time{}
 		}
 		if errors.Is(err, errLost) {
 			s.lose(s)

@@ -15,10 +15,11 @@ import (
 // saving at a time.
 type source struct {
 	*engine
-	shard  int
-	epoch  uint64 // of the lease
-	guest  bool   // another runner holds the lease: nothing is saved
-	loaded bool
+	shard    int
+	epoch    uint64 // of the lease
+	guest    bool   // another runner holds the lease: nothing is saved
+	visiting bool   // a guest that is here for parked steps alone
+	loaded   bool
 
 	mark    mark   // the cursor's cell as last seen
 	version uint64 // of that cell
@@ -44,7 +45,7 @@ type source struct {
 	rotation                              int // which kind of reading comes first
 	misses                                int // readings and savings in a row that failed
 	pause                                 time.Time
-	saved                                 time.Time
+	saved, counted                        time.Time
 	err                                   error // of the last one, nil when it went well
 }
 

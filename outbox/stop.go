@@ -54,10 +54,19 @@ func (s *source) behind(st *stop, it *item) {
 }
 
 // decided takes in that somebody decided on a dead letter whose target is
-// stopped: it is looked at again.
+// stopped: the one that has stopped it is looked at again, any other one has to
+// wait like all that is behind the stop.
 func (s *source) decided(notice *item) {
+	for _, it := range s.hands {
+		it.look = it.look || it.id == notice.id // what is under way may not have seen it
+	}
 	st := s.stops[notice.target]
-	if it := st.head; it != nil && it.id == notice.id && s.hands[it.version] != it {
+	it := st.head
+	if it == nil || it.id != notice.id {
+		s.behind(st, notice)
+		return
+	}
+	if s.hands[it.version] != it && !it.alarm {
 		it.due = time.Time{}
 		s.resume(it)
 	}

@@ -31,4 +31,5 @@
 //
 // A handler must depend on its arguments and on what it reads through tx, and
 // must do nothing outside of tx: it runs again when the transaction is repeated.
+// Package projectiontest finds those that do not keep to it.
 package projection

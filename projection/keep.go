@@ -20,9 +20,9 @@ func (r *Runner[T]) keep(ctx context.Context, p *Projection[T], tails *tails, li
 		return nil
 	}
 	err = fmt.Errorf("%s stopped: %w", p.Name, err)
-	r.logger().Error("projection: stopped", append(reason(err), "projection", p.Name)...)
 	live.stop(err)
 	r.note(ctx, p, err)
+	r.logger().Error("projection: stopped", append(reason(err), "projection", p.Name)...)
 	return err
 }
 

@@ -2,9 +2,11 @@ package projection
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -18,6 +20,7 @@ type progress struct {
 	asked    []bool            // by shard: the sink has said where it is
 	err      error             // why it stopped
 	troubles map[int]error     // by shard, or allShards: what is being retried
+	busy     map[int]time.Time // by shard: since when it has got no further
 	skipped  map[string]uint64 // events without a handler, by type, since the start
 	moved    chan struct{}     // closed at each change of at or err
 	kicked   chan struct{}     // closed when the sink must be asked again
@@ -27,7 +30,7 @@ type progress struct {
 const allShards = -1
 
 func newProgress(shards int) *progress {
-	return &progress{asked: make([]bool, shards), troubles: make(map[int]error), skipped: make(map[string]uint64),
+	return &progress{asked: make([]bool, shards), troubles: make(map[int]error), busy: make(map[int]time.Time), skipped: make(map[string]uint64),
 		moved: make(chan struct{}), kicked: make(chan struct{}), ended: make(chan struct{})}
 }
 
@@ -66,6 +69,24 @@ func (p *progress) well(shard int) {
 	defer p.mu.Unlock()
 	delete(p.troubles, shard)
 }
+
+// works notes that a shard has begun something, or got further.
+func (p *progress) works(shard int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy[shard] = time.Now()
+}
+
+// waits notes that a shard has nothing to do.
+func (p *progress) waits(shard int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.busy, shard)
+}
+
+// stall is how long a shard may get no further before that is trouble: no
+// transaction and no read takes nearly that long.
+const stall = time.Minute
 
 // stop notes that the projection has stopped.
 func (p *progress) stop(err error) {
@@ -137,5 +158,11 @@ func (p *progress) kicks() <-chan struct{} {
 func (p *progress) report() (troubles map[int]error, skipped map[string]uint64, stopped error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.troubles), maps.Clone(p.skipped), p.err
+	troubles = maps.Clone(p.troubles)
+	for shard, since := range p.busy {
+		if d := time.Since(since); d > stall && troubles[shard] == nil {
+			troubles[shard] = fmt.Errorf("no progress for %v: what is in hand does not end", d.Round(time.Second))
+		}
+	}
+	return troubles, maps.Clone(p.skipped), p.err
 }

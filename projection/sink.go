@@ -39,7 +39,7 @@ type Sink[T any] interface {
 type State struct {
 	Version     int          // 0: nothing
 	Checkpoints []Checkpoint // of all shards, in order
-	Stop        *Stop        // as Note was told, nil when nothing was
+	Stop        *Stop        // as Note was told, nil when nothing was; see Stopped
 }
 
 // Position returns how far the read model has come.

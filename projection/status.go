@@ -34,7 +34,7 @@ type ShardStatus struct {
 	// is counted in up to a thousand commits, and estimated from them for more.
 	Events uint64
 	Lag    time.Duration // the age of the first of these events
-	Err    error         // what is being retried; known only where the projection runs
+	Err    error         // what is being retried, or does not end; known only where the projection runs
 }
 
 // Status returns how the named projections fare, without names all of them. It
@@ -74,8 +74,8 @@ func (r *Runner[T]) status(ctx context.Context, p *Projection[T]) (Status, error
 	if err != nil {
 		return out, err
 	}
-	if live == nil {
-		out.Err = state.stopped()
+	if stop := state.Stopped(); live == nil && stop != nil {
+		out.Err = stop
 	}
 	out.Held = state.Version
 	for shard := range r.Log.Shards() {

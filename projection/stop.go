@@ -26,9 +26,10 @@ type Stop struct {
 
 func (s *Stop) Error() string { return s.Reason }
 
-// stopped returns why the projection stands still, nil when it does not, or when
-// it was an older program that stopped, or another runner came further since.
-func (s *State) stopped() error {
+// Stopped returns why the projection stands still. It is nil when nothing stopped
+// it, when it was an older program that stopped, and when another runner came
+// further since.
+func (s *State) Stopped() *Stop {
 	switch {
 	case s.Stop == nil, s.Stop.Version < s.Version:
 		return nil
@@ -68,8 +69,8 @@ func readable(err error) string {
 }
 
 // Health returns what keeps the projections from going on, one error each: that
-// one has stopped, and why; what is being retried; that it does not run here, or
-// has only begun to. Without any all is well. It asks neither the log nor the
+// one has stopped, and why; what is being retried, or has not ended for a minute;
+// that it does not run here, or has only begun to. Without any all is well. It asks neither the log nor the
 // sink, so it is good for a readiness probe; how far a projection is behind it
 // does not say, see Status.
 func (r *Runner[T]) Health() []error {
@@ -93,7 +94,7 @@ func (r *Runner[T]) health(name string) error {
 	}
 	for shard := allShards; shard < r.Log.Shards(); shard++ {
 		if err := troubles[shard]; err != nil {
-			return fmt.Errorf("%s: trying again: %w", name, err)
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	if !live.begun() {

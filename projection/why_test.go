@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,9 +108,9 @@ func TestHealth(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		log := eventlogtest.Open(t, &eventlog.Options{Shards: 2})
-		down := false
+		var down atomic.Bool
 		s := newFaulty(&slowSink{newSink(t)}, func() fault {
-			if down {
+			if down.Load() {
 				return refuse
 			}
 			return none
@@ -141,10 +142,10 @@ func TestHealth(t *testing.T) {
 		expect("at first", "good is starting", "bad is starting")
 		time.Sleep(time.Minute) // of the bubble
 		expect("when all is well")
-		down = true
+		down.Store(true)
 		appendTo(t, log, account(0), Posted{1})
-		expect("while the sink is down", "good: trying again: sink: injected", "bad: trying again: sink: injected")
-		down = false
+		expect("while the sink is down", "good: sink: injected", "bad: sink: injected")
+		down.Store(false)
 		time.Sleep(time.Hour)
 		expect("afterwards")
 		appendTo(t, log, account(0), Posted{13})
@@ -164,4 +165,55 @@ type slowSink struct{ projection.Sink[*sql.Tx] }
 func (s *slowSink) State(ctx context.Context, name string) (projection.State, error) {
 	time.Sleep(time.Second)
 	return s.Sink.State(ctx, name)
+}
+
+// A handler, a sink or a log that does not return is trouble after a minute, and
+// none any more once it goes on; to be behind, or to wait, is none.
+func TestHealthOfAStall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		log := eventlogtest.Open(t, &eventlog.Options{Shards: 1})
+		leave := make(chan struct{})
+		p := picky("p", func(_ eventlog.Record, e Posted) error {
+			if e.Amount == 7 {
+				<-leave
+			}
+			time.Sleep(25 * time.Second) // of the bubble
+			return nil
+		})
+		r := &sqlsink.Runner{Log: log, Sink: newSink(t), Projections: []sqlsink.Projection{p}, Batch: 2}
+		start(t, r)
+		time.Sleep(time.Hour)
+		expect := func(when, says string) {
+			t.Helper()
+			list, err := r.Status(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h := r.Health(); says == "" && (len(h) > 0 || !list[0].Healthy()) ||
+				says != "" && (len(h) != 1 || !strings.Contains(h[0].Error(), says) || list[0].Healthy()) {
+				t.Errorf("%s: %v, want %q; status %+v", when, h, says, list[0])
+			}
+		}
+		expect("idle for an hour", "")
+		appendTo(t, log, account(0), Closed{}) // moves the checkpoint, later
+		time.Sleep(time.Hour)
+		expect("idle again", "")
+		for range 4 {
+			appendTo(t, log, account(0), Posted{1})
+		}
+		for range 3 {
+			time.Sleep(50 * time.Second)
+			expect("slow", "")
+		}
+		time.Sleep(time.Hour)
+		appendTo(t, log, account(0), Posted{7})
+		time.Sleep(50 * time.Second)
+		expect("not for long", "")
+		time.Sleep(50 * time.Second)
+		expect("stalled", "p: no progress for 1m40s")
+		close(leave)
+		time.Sleep(50 * time.Second)
+		expect("goes on", "")
+	})
 }

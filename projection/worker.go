@@ -53,10 +53,12 @@ func (w *worker[T]) follow(ctx context.Context) error {
 		return err
 	}
 	for {
+		w.live.waits(w.shard)
 		if w.tails.at(w.shard) <= w.at() {
 			w.well()
 		}
 		tail, err := w.next(ctx)
+		w.live.works(w.shard)
 		if err == nil && tail > 0 {
 			err = w.catchUp(ctx, tail)
 		}
@@ -98,7 +100,10 @@ func (w *worker[T]) next(ctx context.Context) (driver.Revision, error) {
 	if err != nil || tail > 0 {
 		return tail, err
 	}
-	if err := w.apply(ctx); err != nil || ctx.Err() != nil {
+	w.live.works(w.shard)
+	err = w.apply(ctx)
+	w.live.waits(w.shard)
+	if err != nil || ctx.Err() != nil {
 		return 0, err
 	}
 	return w.tails.wait(ctx, w.shard, w.at(), w.kicked)
@@ -172,6 +177,7 @@ func (w *worker[T]) apply(ctx context.Context) error {
 // done notes that the batch took effect.
 func (w *worker[T]) done() {
 	w.well()
+	w.live.works(w.shard)
 	for _, typ := range w.live.skip(w.batch.skipped) {
 		w.logger().Info("projection: skips events of a type without a handler", "projection", w.projection.Name, "type", typ)
 	}

@@ -1,5 +1,6 @@
 // Package floors holds the direction of imports: driver <- eventlog <- outbox
-// <- saga, eventlog <- projection, and backends only where a program names them.
+// <- saga, eventlog <- projection, all of them <- prommetrics, and backends only
+// where a program names them.
 package floors
 
 import (
@@ -34,18 +35,22 @@ func TestImportsPointOneWay(t *testing.T) {
 		cobra     = "github.com/spf13/cobra"
 		testingPk = "testing"
 	)
-	backends := []string{module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite}
+	// the parts know no Prometheus: prommetrics knows the parts
+	prometheus := []string{"github.com/prometheus", module + "prommetrics"}
+	backends := append([]string{module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite}, prometheus...)
 	for pkg, forbidden := range map[string][]string{
-		"eventlog/driver":       append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
-		"eventlog":              append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
-		"eventlog/memlog":       {pebble, grpc, google, sqlite, watermill, cobra, testingPk},
-		"eventlog/pebblelog":    {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
-		"outbox":                append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
-		"saga":                  append([]string{module + "projection", cobra, testingPk}, backends...),
-		"projection":            append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
-		"projection/sqlsink":    {module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk},
-		"eventlog/eventlogtest": {pebble, grpc, google, sqlite, watermill, cobra},
-		"cmd/eventlog":          {grpc, google, testingPk},
+		"eventlog/driver":           append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
+		"eventlog":                  append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
+		"eventlog/memlog":           append([]string{pebble, grpc, google, sqlite, watermill, cobra, testingPk}, prometheus...),
+		"eventlog/pebblelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
+		"outbox":                    append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
+		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),
+		"projection":                append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
+		"projection/sqlsink":        append([]string{module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk}, prometheus...),
+		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
+		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
+		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},
+		"cmd/eventlog":              {grpc, google, testingPk},
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()

@@ -24,8 +24,18 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) == "" {
 		os.Exit(m.Run())
 	}
-	cli.Main(newCommand(Options{Projections: []sqlsink.Projection{postings(func() { fmt.Println("handled") })}}))
+	handled := func() { fmt.Println("handled") }
+	if os.Getenv(childVariable) == hanging {
+		handled = func() {
+			fmt.Println("handled")
+			select {}
+		}
+	}
+	cli.Main(newCommand(Options{Projections: []sqlsink.Projection{postings(handled)}}))
 }
+
+// hanging is a child whose handlers do not return.
+const hanging = "hanging"
 
 // A projector that is killed at any moment, again and again, applies each event
 // once.
@@ -74,6 +84,31 @@ func TestTerminated(t *testing.T) {
 	}
 }
 
+// A second signal ends a projector at once, whatever it does.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	dir, db := newDir(t, 10), filepath.Join(t.TempDir(), "read.db")
+	p := startChildAs(t, hanging, dir, db, 0)
+	begin := time.Now()
+	for { // the first one may not have been taken yet
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			break // it has ended
+		}
+		select {
+		case <-p.read:
+		case <-time.After(10 * time.Millisecond):
+			continue
+		}
+		break
+	}
+	if err := p.wait(); err == nil || !strings.Contains(err.Error(), "terminated") {
+		t.Errorf("it ended with %v: %s", err, p.stderr)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // killAfter starts a projector and kills it when it has handled n events, or is
 // up to date.
 func killAfter(t *testing.T, dir, db string, n int) {
@@ -98,8 +133,13 @@ type child struct {
 // up to date.
 func startChild(t *testing.T, dir, db string, n int) *child {
 	t.Helper()
+	return startChildAs(t, "plain", dir, db, n)
+}
+
+func startChildAs(t *testing.T, kind, dir, db string, n int) *child {
+	t.Helper()
 	p := &child{cmd: exec.Command(os.Args[0], "--log", dir, "--db", db), stderr: listenFor("up to date"), read: make(chan struct{})}
-	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), childVariable+"=1"), p.stderr
+	p.cmd.Env, p.cmd.Stderr = append(os.Environ(), childVariable+"="+kind), p.stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -98,8 +98,13 @@ func (l *listener) String() string {
 
 // command runs a command line in this process.
 func command(ctx context.Context, stderr *listener, args ...string) (status int, stdout string) {
+	return commandOf(ctx, []sqlsink.Projection{postings(func() {}), count}, stderr, args...)
+}
+
+// commandOf is command with other projections.
+func commandOf(ctx context.Context, list []sqlsink.Projection, stderr *listener, args ...string) (status int, stdout string) {
 	var out bytes.Buffer
-	cmd := newCommand(Options{Projections: []sqlsink.Projection{postings(func() {}), count}})
+	cmd := newCommand(Options{Projections: list})
 	cmd.SetOut(&out)
 	cmd.SetErr(stderr)
 	return cli.Run(ctx, cmd, args), out.String()
@@ -158,9 +163,9 @@ func TestRunThenStatus(t *testing.T) {
 		}
 	}, "--log", dir)
 	want := strings.Join([]string{
-		"PROJECTION  VERSION  HANDLED  SKIPPED  BEHIND  LAG",
-		"postings          1       50       50       0   0s",
-		"count             2      100        0       0   0s",
+		"PROJECTION  VERSION  HANDLED  SKIPPED  BEHIND  LAG  STATE",
+		"postings          1       50       50       0   0s  ok",
+		"count             2      100        0       0   0s  ok",
 		"",
 	}, "\n")
 	if got := must(t, "status", "--log", dir); got != want {
@@ -201,7 +206,7 @@ func TestRebuild(t *testing.T) {
 	if got := rows(t, db); strings.Count(got, "\n") != 50 {
 		t.Errorf("read model\n%s", got)
 	}
-	want := "PROJECTION VERSION HANDLED SKIPPED BEHIND LAG postings 1 50 50 0 0s count 2 (not built) 0 0 100 "
+	want := "PROJECTION VERSION HANDLED SKIPPED BEHIND LAG STATE postings 1 50 50 0 0s ok count 2 (not built) 0 0 100 "
 	got := strings.Join(strings.Fields(must(t, "status", "--log", dir, "--db", db)), " ")
 	if !strings.HasPrefix(got, want) {
 		t.Errorf("status\n%s\nwant\n%s", got, want)
@@ -227,6 +232,9 @@ func TestMisuse(t *testing.T) {
 		{cli.Misused, "unknown projection", []string{"status", "x", "--log", dir}},
 		{cli.Misused, "want one of table", []string{"status", "-o", "xml", "--log", dir}},
 		{cli.Failed, "no such directory", []string{"--log", dir + "x"}},
+		{cli.Misused, "want one of text, json", []string{"--log-format", "xml", "--log", dir}},
+		{cli.Misused, "unknown flag", []string{"status", "--listen", ":0", "--log", dir}},
+		{cli.Failed, "cannot listen on 9464", []string{"run", "--listen", "9464", "--log", dir}},
 		{cli.Failed, "no read model yet", []string{"status", "--log", dir}},
 	} {
 		stderr := listenFor("\x00")

@@ -3,7 +3,6 @@ package projector
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -45,7 +44,7 @@ type rebuilt struct {
 }
 
 func (s *site) rebuild(cmd *cobra.Command, name string, format cli.Format) (err error) {
-	r, closing, err := s.open(cmd, false, slog.LevelWarn)
+	r, closing, err := s.open(cmd.Context(), false, warnings(cmd))
 	if err != nil {
 		return err
 	}

@@ -15,23 +15,28 @@ import (
 	_ "modernc.org/sqlite" // the driver of OpenSQLite
 
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/daemon"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
 // A site is where a command works: its log and its read model.
 type site struct {
 	Options
-	store cli.Store
-	db    string
+	store  cli.Store
+	daemon daemon.Flags // of run
+	db     string
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {
 	s.store.AddFlag(cmd)
-	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: "+s.file("DIR")+")")
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: the variable "+dbVariable+", else "+s.file("DIR")+")")
 	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
 }
 
-const name = "readmodel.db"
+const (
+	name       = "readmodel.db"
+	dbVariable = "EVENTLOG_DB"
+)
 
 // file returns where the read model of the log in dir is by default.
 func (o *Options) file(dir string) string {
@@ -46,6 +51,9 @@ func (s *site) path() (string, error) {
 	if s.db != "" {
 		return s.db, nil
 	}
+	if db := os.Getenv(dbVariable); db != "" {
+		return db, nil
+	}
 	dir, err := s.store.Dir()
 	if err != nil {
 		return "", err
@@ -54,19 +62,23 @@ func (s *site) path() (string, error) {
 }
 
 // open opens the log, for reading, and the read model. mustExist refuses a read
-// model that is not there; level is what the runner tells.
-func (s *site) open(cmd *cobra.Command, mustExist bool, level slog.Level) (*sqlsink.Runner, func() error, error) {
-	log, err := s.store.Open(cmd.Context(), cli.Read, s.Log)
+// model that is not there.
+func (s *site) open(ctx context.Context, mustExist bool, logger *slog.Logger) (*sqlsink.Runner, func() error, error) {
+	log, err := s.store.Open(ctx, cli.Read, s.Log)
 	if err != nil {
 		return nil, nil, err
 	}
-	sink, err := s.openSink(cmd.Context(), mustExist)
+	sink, err := s.openSink(ctx, mustExist)
 	if err != nil {
 		return nil, nil, errors.Join(err, log.Close())
 	}
-	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections,
-		Logger: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))}
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections, Logger: logger}
 	return r, func() error { return errors.Join(sink.Close(), log.Close()) }, nil
+}
+
+// warnings returns a logger for commands that show their result.
+func warnings(cmd *cobra.Command) *slog.Logger {
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
 func (s *site) openSink(ctx context.Context, mustExist bool) (*sqlsink.Sink, error) {

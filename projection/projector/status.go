@@ -3,7 +3,6 @@ package projector
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -21,7 +20,8 @@ func newStatus(s *site) *cobra.Command {
 		Use:   "status [NAME...]",
 		Short: "Show how far the read models have come",
 		Long: `status shows how far the read models have come: events that took effect, events
-of types without a handler ("skipped"), and what they are behind the log.
+of types without a handler ("skipped"), what they are behind the log, and why one
+has stopped.
 
 While another process has the log open, only what the read model itself says is
 shown: where its checkpoints are, not how far behind that is.`,
@@ -50,8 +50,18 @@ type report struct {
 	Handled    uint64        `json:"handled"`
 	Skipped    uint64        `json:"skipped"`
 	Position   string        `json:"position"`
-	Behind     *behind       `json:"behind"` // null: not known
+	Behind     *behind       `json:"behind"`  // null: not known
+	Stopped    *stopReport   `json:"stopped"` // null: nothing has stopped it
 	Shards     []shardReport `json:"shards"`
+}
+
+// A stopReport says why a projection stopped, and at which commit if it was for
+// one of its events.
+type stopReport struct {
+	Reason   string    `json:"reason"`
+	Time     time.Time `json:"time"`
+	Shard    int       `json:"shard"`
+	Revision uint64    `json:"revision,omitempty"`
 }
 
 type behind struct {
@@ -72,7 +82,7 @@ type shardReport struct {
 // status asks the log and the read model, or only the read model when the log is
 // open elsewhere.
 func (s *site) status(cmd *cobra.Command, names []string) ([]report, error) {
-	r, closing, err := s.open(cmd, true, slog.LevelWarn)
+	r, closing, err := s.open(cmd.Context(), true, warnings(cmd))
 	if errors.Is(err, pebblelog.ErrHeld) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "projector: what the read models are behind is not known: %v\n", err)
 		return s.statusOfSink(cmd, names)
@@ -107,6 +117,9 @@ func (s *site) statusOfSink(cmd *cobra.Command, names []string) (out []report, e
 			return nil, err
 		}
 		st := projection.Status{Name: p.Name, Version: p.Version, Held: state.Version}
+		if stop := state.Stopped(); stop != nil {
+			st.Err = stop
+		}
 		for _, c := range state.Checkpoints {
 			st.Shards = append(st.Shards, projection.ShardStatus{Checkpoint: c})
 		}
@@ -120,6 +133,10 @@ func newReport(st projection.Status, tails bool) report {
 	out := report{Projection: st.Name, Version: st.Version, Held: st.Held, Position: st.Position().String()}
 	if tails {
 		out.Behind = new(behind)
+	}
+	var stop *projection.Stop
+	if errors.As(st.Err, &stop) {
+		out.Stopped = &stopReport{stop.Reason, stop.Time, stop.Shard, uint64(stop.Revision)}
 	}
 	for _, sh := range st.Shards {
 		r := shardReport{Shard: sh.Shard, Revision: uint64(sh.Revision), Handled: sh.Handled, Skipped: sh.Skipped}

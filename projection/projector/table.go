@@ -77,6 +77,7 @@ func columns(shards bool) []cli.Column[line] {
 		number("SKIPPED", func(l line) uint64 { return l.Skipped }),
 		behindBy("BEHIND", func(b *behind) string { return cli.Count(int64(b.Events)) }),
 		behindBy("LAG", func(b *behind) string { return seconds(b.Seconds) }),
+		cli.Column[line]{Head: "STATE", Cell: func(l line) string { return state(l.report) }},
 	)
 }
 
@@ -90,6 +91,14 @@ func version(r report) string {
 		return fmt.Sprintf("%d (not built)", r.Version)
 	}
 	return fmt.Sprintf("%d (has %d)", r.Version, r.Held)
+}
+
+// state is why a projection stopped.
+func state(r report) string {
+	if r.Stopped == nil {
+		return "ok"
+	}
+	return r.Stopped.Reason
 }
 
 func seconds(s float64) string {
