@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,12 @@ func TestStopWithUnreadSteps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.Open(t, single)
-		broken := true
+		broken := new(atomic.Bool)
+		broken.Store(true)
 		gates := map[string]chan struct{}{"a/1": make(chan struct{}), "a/slow": make(chan struct{})}
 		head := outbox.On(func(tx *eventlog.Tx, f Fail) error {
 			<-gates[f.To]
-			if broken {
+			if broken.Load() {
 				return errFail
 			}
 			return tx.Append(f.To, Added{-1})
@@ -41,7 +43,7 @@ func TestStopWithUnreadSteps(t *testing.T) {
 		sleep(time.Second)
 		enqueue(t, l, Add{"a/1", 2})
 		sleep(time.Second)
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(time.Minute)
 		close(gates["a/slow"])
@@ -61,10 +63,11 @@ func TestStopWithPriorities(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.Open(t, single)
-		broken := true
-		first := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		first := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 		urgent := outbox.On(func(tx *eventlog.Tx, a Add2) error {
-			if broken || a.N == 1 {
+			if broken.Load() || a.N == 1 {
 				return outbox.Abort(errFail)
 			}
 			return tx.Append(a.To, Added{a.N})
@@ -75,7 +78,7 @@ func TestStopWithPriorities(t *testing.T) {
 		sleep(time.Minute)
 		enqueue(t, l, Add{"a/1", 10}, Add{"a/1", 11}, Add2{"a/1", 1}, Add{"a/1", 12})
 		sleep(time.Minute) // they are in cells
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{Type: "test.fail"}, byAnn, 1)
 		sleep(time.Minute)
 		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1}) {
