@@ -14,17 +14,33 @@ func (p *plan) follow(ctx context.Context, cursors []*cursor, out *output) error
 		// The order matters: what is not durable when the watermark is taken
 		// will be later than it, and what is durable the cursors find.
 		watermark := p.log.watermark(p.shards)
-		for _, c := range cursors {
-			c.again()
-		}
-		wait, err := drain(ctx, cursors, watermark, out)
-		if err != nil {
-			return err
+		var wait time.Duration
+		if p.Stream == "" || !p.log.upToDate(p.Stream, cursors[0]) {
+			for _, c := range cursors {
+				c.again()
+			}
+			var err error
+			if wait, err = drain(ctx, cursors, watermark, out); err != nil {
+				return err
+			}
 		}
 		if err := p.log.await(ctx, bell, wait); err != nil {
 			return err
 		}
 	}
+}
+
+// upToDate reports that a reader of a stream has all of it, as this process knows
+// without a look at the store: nobody else writes, and others' commits are what
+// moved the shard.
+func (l *Log) upToDate(stream string, c *cursor) bool {
+	if !l.driver.Exclusive() || c.at < len(c.page) {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	version, known := l.lanes[c.shard].window.head(stream)
+	return known && version < c.left.From
 }
 
 // drain yields every commit up to the watermark, which nothing can precede any

@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // write brings a group's write to an outcome. When an answer was lost, absence
@@ -65,7 +65,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 	filler := &commit{id: newID(), time: l.clock.next()}
 	_ = l.driver.Write(l.ctx, driver.Write{ID: filler.id, Batches: []driver.Batch{{
 		Shard: b.Shard, First: b.First,
-		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(nil, b.First, l.opts.Index)}},
+		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(b.First, l.opts.Index)}},
 	}}})
 	return false, false // ask again
 }
@@ -74,7 +74,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 // a millisecond up to half a second, or until ctx is done.
 func pause(ctx context.Context, attempt int) {
 	limit := min(500*time.Microsecond<<min(attempt, 10), 500*time.Millisecond)
-	timer := time.NewTimer(rand.N(limit))
+	timer := time.NewTimer(jitter.N(limit))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -237,7 +237,7 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		n.commits = append(n.commits, newCommit{c.keys(nil, raw.Revision, l.opts.Index), c.time})
+		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
 	}
 	return n, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // A batch rolls steps of a few targets forward in one commit of their shard:
@@ -18,7 +19,6 @@ type batch struct {
 	*engine
 	shard  int // the targets'
 	groups []*group
-	mixed  bool // of several chains
 
 	mu    sync.Mutex
 	begun int  // groups that a run has begun
@@ -62,6 +62,7 @@ type outcome struct {
 	decided bool
 	wrote   bool      // by this batch
 	due     time.Time // not decided: not before
+	tried   bool      // and why: an attempt failed before
 	attempt int       // that failed; 0: none did
 	dead    bool
 	expired bool
@@ -156,12 +157,6 @@ func (b *batch) load(ctx context.Context) error {
 			return err
 		}
 	}
-	first := b.groups[0].works[0].step.Chain
-	for _, g := range b.groups {
-		for _, w := range g.works {
-			b.mixed = b.mixed || w.step.Chain != first
-		}
-	}
 	return nil
 }
 
@@ -194,7 +189,6 @@ func (b *batch) run(tx *eventlog.Tx) error {
 			break
 		}
 	}
-	b.label(tx)
 	return nil
 }
 
@@ -258,18 +252,6 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	return full, b.goOn(tx, !full && !held && !left)
 }
 
-// label gives the commit the metadata that all its steps share.
-func (b *batch) label(tx *eventlog.Tx) {
-	if !b.mixed && len(b.groups) == 1 && len(b.groups[0].works) == 1 {
-		return // as the handler left it
-	}
-	meta := eventlog.Meta{}
-	if !b.mixed {
-		meta.Correlation = b.groups[0].works[0].step.Chain
-	}
-	*tx.Meta() = meta
-}
-
 // current is the step whose handler runs, zero outside of handlers.
 func (b *batch) current() eventlog.ID {
 	if b.at == nil {
@@ -289,7 +271,7 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 	case !w.again && !tx.Time().After(w.time): // the clock that stamped the step is ahead of ours
 		return outcome{due: w.time.Add(1)}, nil
 	case l.due.After(tx.Time()):
-		return outcome{due: l.due}, nil
+		return outcome{due: l.due, tried: true}, nil
 	case w.due.After(tx.Time()):
 		return outcome{due: w.due}, nil
 	}
@@ -303,7 +285,6 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 		edited.Data, w.step = l.data, &edited
 	}
 	begin := time.Now()
-	*tx.Meta() = w.meta()
 	var err error
 	if w.handler.Effect == nil { // else that was looked at before it ran
 		err = b.expired(tx, w, l)
@@ -358,11 +339,11 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 	if w.refused != nil {
 		return w.refused
 	}
-	return tx.Savepoint(func() error {
+	return tx.Scope(w.meta(), func() error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
-		return b.write(tx, w, outcomesStream(b.shard), typeDone, done{})
+		return tx.Append(outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
 	})
 }
 
@@ -385,9 +366,8 @@ func (w *work) do(tx *eventlog.Tx) error {
 func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, error) {
 	policy := w.handler.Policy
 	attempt := l.attempts + 1
-	*tx.Meta() = w.meta()
 	if Aborted(cause) || policy.exhausted(attempt) {
-		err := tx.Savepoint(func() error { return b.bury(tx, w, l, attempt, cause) })
+		err := tx.Scope(w.meta(), func() error { return b.bury(tx, w, l, attempt, cause) })
 		switch {
 		case err == nil:
 			return outcome{decided: true, wrote: true, attempt: attempt, dead: w.handler.Failed == nil,
@@ -398,10 +378,9 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 			return outcome{}, errFull
 		}
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
-		*tx.Meta() = w.meta()
 	}
 	f := failed{Attempt: attempt, Error: text(cause), Due: tx.Time().Add(policy.delay(attempt))}
-	err := b.write(tx, w, outcomesStream(b.shard), typeFailed, f)
+	err := tx.Scope(w.meta(), func() error { return b.write(tx, w, outcomesStream(b.shard), typeFailed, f) })
 	if errors.Is(err, eventlog.ErrTooLarge) && b.crowded() {
 		err = errFull
 	}
@@ -430,27 +409,29 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 	if err != nil {
 		return err
 	}
-	if b.mixed {
-		e.Tags = append(e.Tags, chainTag(w.step.Chain))
-	}
 	return tx.Append(stream, e)
 }
 
-// guard makes a panic of a user's function an error. That it ends the goroutine
-// cannot be helped: it is remembered.
+// guard makes a panic of a user's function an error.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return fn()
+}
+
+// guard is that of a step's handler. That it ends the goroutine cannot be helped:
+// it is remembered.
 func (w *work) guard(fn func() error) (err error) {
 	returned := false
 	defer func() {
-		if returned {
-			return
-		}
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-		} else {
+		if !returned {
 			w.exited = errExited
 		}
 	}()
-	err = fn()
+	err = guard(fn)
 	returned = true
 	return err
 }

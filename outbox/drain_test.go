@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,8 +29,9 @@ func TestDrainOfStops(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memlog.NewStore()
 				l := openWith(t, store, single)
-				broken := true
-				h := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+				broken := new(atomic.Bool)
+				broken.Store(true)
+				h := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 				targets := []string{"a/1", "a/2", "a/3", "b/1", "b/2", "b/3"}
 				for i, to := range targets {
 					enqueue(t, l, Fail{to}, Add{to, i}, Add{to, i + 10})

@@ -32,10 +32,10 @@ type engine struct {
 	effects  int
 	slow     map[*batch]time.Time // batches of several targets, and since when
 	ticking  bool
-	looked   bool      // a tick has ended
+	looked   bool // a tick has ended
+	begun    time.Time
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
-	began    time.Time
 	visits   time.Time // the next look at others' parked steps
 	rolled   int       // outcomes and attempts that were written
 	draining bool
@@ -161,14 +161,17 @@ func (e *engine) trouble(what string, shard int, err error) {
 	if e.work.Err() != nil {
 		return
 	}
-	if errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat) {
-		if e.fatal == nil {
-			e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
-		}
+	if fatal(err) && e.fatal == nil {
+		e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
 	}
 	e.failed = err
 	e.Hooks.trouble(shard, err)
 	e.Logger.Error(what, "shard", shard, "err", err)
+}
+
+// fatal reports whether going on would not help.
+func fatal(err error) bool {
+	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)
 }
 
 // faults says how to go on after errors of the store.

@@ -265,3 +265,62 @@ func ExampleNotifier() {
 	// item/lamp shop.reserved
 	// <nil> <nil>
 }
+
+// The timers of a log, the next one first.
+func ExampleTimers() {
+	ctx := context.Background()
+	log := openExample(ctx)
+	defer log.Close()
+	_, err := log.Update(ctx, func(tx *eventlog.Tx) error {
+		if _, err := outbox.At(tx, time.Now().Add(48*time.Hour), Reserve{Item: "lamp", Order: "7"}); err != nil {
+			return err
+		}
+		reminder := outbox.Timer{Target: "item/lamp", Name: "reminder"}
+		return reminder.Set(tx, time.Now().Add(24*time.Hour), Reserve{Item: "lamp", Order: "8"})
+	})
+	if err != nil {
+		panic(err)
+	}
+	for step, err := range outbox.Timers(ctx, log) {
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("%q %s\n", step.Timer, step.Data)
+	}
+	// Output:
+	// "reminder" {"Item":"lamp","Order":"8"}
+	// "" {"Item":"lamp","Order":"7"}
+}
+
+// What happened to a dead letter, with each Entry of its history.
+func ExampleLetter() {
+	ctx := context.Background()
+	log := openExample(ctx)
+	defer log.Close()
+	order(ctx, log, "7", "unicorn")
+	runner := &outbox.Runner{Log: log, Handlers: []outbox.Handler{reserve}}
+	if err := runner.Drain(ctx); err != nil {
+		panic(err)
+	}
+	var id eventlog.ID
+	for step, err := range outbox.Dead(ctx, log) {
+		if err != nil {
+			panic(err)
+		}
+		id = step.ID
+	}
+	_, err := outbox.Discard(ctx, log, outbox.Filter{ID: id}, outbox.Decision{By: "ann", Why: "the customer took a horse"})
+	if err != nil {
+		panic(err)
+	}
+	letter, err := outbox.ReadLetter(ctx, log, id)
+	if err != nil {
+		panic(err)
+	}
+	for _, e := range letter.History {
+		fmt.Printf("%s %q %q\n", e.What, e.Err, e.Why)
+	}
+	// Output:
+	// dead "there are no unicorns" ""
+	// discarded "" "the customer took a horse"
+}

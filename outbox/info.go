@@ -184,8 +184,8 @@ type letter struct {
 
 // deadIn returns the dead letters of a shard that nobody has decided on.
 func deadIn(ctx context.Context, l *eventlog.Log, shard int) ([]letter, error) {
-	var order []eventlog.ID
-	letters := make(map[eventlog.ID]letter)
+	var list []letter
+	last := make(map[eventlog.ID]int) // of a step, its place in list; a redriven one may die again
 	for r, err := range l.Read(ctx, eventlog.Query{Stream: deadStream(shard)}) {
 		if err != nil {
 			return nil, err
@@ -195,19 +195,19 @@ func deadIn(ctx context.Context, l *eventlog.Log, shard int) ([]letter, error) {
 			return nil, err
 		}
 		if r.Type != typeDead {
-			delete(letters, id)
+			delete(last, id)
 			continue
 		}
 		d := letter{id: id, at: r.Time}
 		if err := r.Decode(&d.dead); err != nil {
 			return nil, err
 		}
-		letters[id] = d
-		order = append(order, id)
+		last[id] = len(list)
+		list = append(list, d)
 	}
 	var out []letter
-	for n, id := range order {
-		if d, ok := letters[id]; ok && !slices.Contains(order[n+1:], id) {
+	for n, d := range list {
+		if i, ok := last[d.id]; ok && i == n {
 			out = append(out, d)
 		}
 	}

@@ -49,8 +49,8 @@ func newItem(r *eventlog.Record) *item {
 		it.err = fmt.Errorf("%w: %s in %s", eventlog.ErrUnknownType, r.Type, r.Stream)
 		return it
 	}
-	var plain bool
-	if it.typ, it.target, plain = plainHeader(r.Data); plain && r.Type == typeEnqueued {
+	var ok bool
+	if it.typ, it.target, ok = plainHeader(r.Data); ok && r.Type == typeEnqueued {
 		it.raw = r.Data
 		return it
 	}
@@ -69,31 +69,15 @@ func newItem(r *eventlog.Record) *item {
 	return it
 }
 
-// plainHeader reads `{"type":"T","target":"S","chain"`, as enqueued is encoded
-// that has none of the members between, and no name that is escaped.
+// plainHeader reads the type and target of what encodeStep writes by hand, which
+// has no time of its own.
 func plainHeader(data []byte) (typ, target string, ok bool) {
-	rest, ok := bytes.CutPrefix(data, []byte(`{"type":"`))
-	if !ok {
-		return "", "", false
-	}
-	t, rest, ok := bytes.Cut(rest, []byte(`","target":"`))
-	if !ok {
-		return "", "", false
-	}
-	s, rest, ok := bytes.Cut(rest, []byte(`","chain":"`))
-	if !ok || bytes.ContainsAny(t, `"\\`) || bytes.ContainsAny(s, `"\\`) || !bytes.HasSuffix(rest, []byte("}")) {
+	p := plainReader{rest: data, ok: true}
+	t, s := p.text(`{"type":"`), p.text(`,"target":"`)
+	if !p.ok || !bytes.HasPrefix(p.rest, []byte(`,"chain":"`)) || data[len(data)-1] != '}' {
 		return "", "", false
 	}
 	return string(t), string(s), true
-}
-
-// decodeStep reads a step as it is stored.
-func decodeStep(id eventlog.ID, raw []byte) (*enqueued, error) {
-	s := new(enqueued)
-	if err := json.Unmarshal(raw, s); err != nil {
-		return nil, fmt.Errorf("step %s: %w", id, err)
-	}
-	return s, nil
 }
 
 // lane is the first segment of the target's name: the tenant.

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -30,7 +29,7 @@ func (b *batch) link(tx *eventlog.Tx, s Raw) error {
 	meta := tx.Meta()
 	e := enqueued{Type: s.Type, Target: s.Stream, Data: s.Data, Cause: b.at.id,
 		Chain: meta.Correlation, Actor: meta.Actor, Traceparent: meta.Traceparent}
-	data, err := json.Marshal(&e)
+	data, err := encodeStep(&e)
 	if err != nil {
 		return fmt.Errorf("%w: %s: %w", ErrStep, s.Type, err)
 	}
@@ -58,8 +57,6 @@ func (b *batch) goOn(tx *eventlog.Tx, may bool) error {
 			return err
 		}
 	}
-	meta := *tx.Meta()
-	defer func() { *tx.Meta() = meta }()
 	for i := 0; i < len(b.chain); i++ {
 		l := b.chain[i]
 		if may {
@@ -71,23 +68,17 @@ func (b *batch) goOn(tx *eventlog.Tx, may bool) error {
 				continue
 			}
 		}
-		if err := tx.Append(stepsStream(b.shard), sys.Event{Type: typeEnqueued, Data: l.data}); err != nil {
+		err := tx.Scope(l.meta(), func() error { return tx.Append(stepsStream(b.shard), sys.Event{Type: typeEnqueued, Data: l.data}) })
+		if err != nil {
 			return err
 		}
 	}
-	b.mixed = b.mixed || len(b.chain) > 0 && b.strays()
 	return nil
 }
 
-// strays reports whether a link left the chain of its batch.
-func (b *batch) strays() bool {
-	first := b.groups[0].works[0].step.Chain
-	for _, l := range b.chain {
-		if l.step.Chain != first {
-			return true
-		}
-	}
-	return false
+// meta is that of the event that stores the link.
+func (l *link) meta() eventlog.Meta {
+	return eventlog.Meta{Correlation: l.step.Chain, Causation: l.step.Cause, Actor: l.step.Actor, Traceparent: l.step.Traceparent}
 }
 
 // alone reports whether no step in the target's own shard is known to nobody
@@ -113,20 +104,16 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 		return false, nil
 	}
 	w := &work{item: &item{id: tx.NextID(), typ: l.step.Type, target: l.step.Target, handler: h}, step: &l.step}
-	err = tx.Savepoint(func() error {
+	err = tx.Scope(w.meta(), func() error {
 		e, err := event(typeRolled, &l.step, stepTag(w.id))
 		if err != nil {
 			return err
-		}
-		if b.mixed || b.strays() {
-			e.Tags = append(e.Tags, chainTag(l.step.Chain))
 		}
 		if err := tx.Append(outcomesStream(b.shard), e); err != nil {
 			return err
 		}
 		b.at = w
 		defer func() { b.at = nil }()
-		*tx.Meta() = w.meta()
 		return w.do(tx)
 	})
 	switch {

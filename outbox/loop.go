@@ -11,7 +11,7 @@ import (
 func (e *engine) run(ctx context.Context) error {
 	work, stop := e.patience(ctx)
 	defer stop()
-	e.work, e.began = work, time.Now()
+	e.work, e.begun = work, time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil && e.fatal == nil {
@@ -158,6 +158,9 @@ func (e *engine) done() bool {
 		if s == nil {
 			continue
 		}
+		if v, known := e.Log.Recent(stepsStream(s.shard)); known && v >= s.next() {
+			s.more = true // a batch is answered before the bell of its commit rings
+		}
 		due := len(s.alarms) > 0 && !s.alarms[0].due.After(e.Log.Now())
 		if !s.loaded || s.more || due || s.dirty && !s.guest || len(s.parked) > 0 || s.pause.After(time.Now()) || s.unread() {
 			return false
@@ -190,10 +193,17 @@ func (e *engine) finish() {
 		}
 		e.settleAll()
 	}
-	if err := e.keeper.Close(e.work); err != nil {
+	// The work in hand may have used up the grace. Whoever comes next is not to wait
+	// for the leases to run out because of that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.work), closing)
+	defer cancel()
+	if err := e.keeper.Close(ctx); err != nil {
 		e.Logger.Warn("the leases of the shards cannot be given back", "err", err)
 	}
 }
+
+// closing is how long it may take to give the leases back.
+const closing = time.Second
 
 func (e *engine) settleAll() {
 	for e.doing > 0 {

@@ -3,8 +3,9 @@ package outbox
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
+
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // A Policy says how the steps of a type are treated, above all those that fail.
@@ -86,7 +87,7 @@ func (p Policy) delay(attempt int) time.Duration {
 		}
 	}
 	d = min(d, limit)
-	return d - rand.N(d/2+1)
+	return d - jitter.N(d/2+1)
 }
 
 func (p Policy) timeout() time.Duration {

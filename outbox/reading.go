@@ -366,17 +366,20 @@ func (s *source) decodeAgain(ctx context.Context, items []*item) error {
 // loadSteps reads the payloads of steps of a shard.
 func loadSteps(ctx context.Context, l *eventlog.Log, shard int, works []*work) error {
 	slices.SortFunc(works, func(a, b *work) int { return int(int64(a.version) - int64(b.version)) })
-	versions := make([]uint64, len(works))
-	for i, w := range works {
-		versions[i] = w.version
+	versions := make([]uint64, 0, len(works))
+	for _, w := range works {
+		if n := len(versions); n == 0 || versions[n-1] != w.version { // a batch may have a step twice
+			versions = append(versions, w.version)
+		}
 	}
 	i := 0
 	for r, err := range readSteps(ctx, l, shard, versions) {
 		if err != nil {
 			return err
 		}
-		works[i].decode(r.Data)
-		i++
+		for ; i < len(works) && works[i].version == r.Version; i++ {
+			works[i].decode(r.Data)
+		}
 	}
 	return nil
 }

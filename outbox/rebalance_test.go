@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,8 +104,9 @@ func TestVisitorsHeedStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := memlog.NewStore()
 		l := openWith(t, store, single)
-		broken := true
-		ordered := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		ordered := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 		later := outbox.Handler{Type: "test.later", Do: func(tx *eventlog.Tx, s outbox.Raw) error { return tx.Append(s.Stream, Added{1}) }}
 		start(t, runner(openWith(t, store, single), adding, ordered))
 		sleep(10 * time.Second)
@@ -116,7 +118,7 @@ func TestVisitorsHeedStops(t *testing.T) {
 		if a, b := added(t, l, "a/1"), added(t, l, "b/1"); len(a) != 0 || len(b) != 1 {
 			t.Errorf("a/1: %v, b/1: %v", a, b)
 		}
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(time.Minute)
 		if a := added(t, l, "a/1"); !slices.Equal(a, []int{-1, 2, 1}) {

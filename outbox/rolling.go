@@ -189,12 +189,13 @@ func (e *engine) settleWork(w *work) {
 		s.finish(it)
 		s.passed(it)
 	case !o.due.IsZero():
-		attempted := o.wrote || s.stops[it.target] != nil && s.stops[it.target].head == it
+		attempted := o.wrote || o.tried || s.stops[it.target] != nil && s.stops[it.target].head == it
 		it.due = o.due
 		if ordered && attempted {
 			s.stopAt(it, false)
 		} else {
 			s.wait(it)
+			s.passed(it) // a target that goes on does not wait for it
 		}
 	default:
 		e.back(it)

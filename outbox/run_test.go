@@ -218,5 +218,11 @@ func TestRunnerRefuses(t *testing.T) {
 		if err := r.Drain(t.Context()); err == nil {
 			t.Errorf("%s: drains", name)
 		}
+		if err := r.Check(); err == nil {
+			t.Errorf("%s: passes Check", name)
+		}
+	}
+	if err := runner(l, adding).Check(); err != nil {
+		t.Error(err)
 	}
 }

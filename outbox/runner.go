@@ -46,6 +46,7 @@ type Runner struct {
 	// (see the package's text) gets a quarter of it.
 	ReadAhead int
 	// Grace is how long the batches in hand may take once Run's ctx has ended (5 s).
+	// Giving the leases back may take a second more.
 	Grace time.Duration
 	// Logger gets failed attempts, dead letters, unknown types and errors of the
 	// store. nil is silent.
@@ -59,6 +60,15 @@ type Runner struct {
 
 // DefaultTopic is the topic of notifications when none is named.
 const DefaultTopic = doorbell.Topic
+
+// Check reports what is wrong with the fields: what Run and Drain would refuse at
+// once.
+func (r *Runner) Check() error {
+	if _, err := r.engine(); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	return nil
+}
 
 // Run rolls steps forward until ctx ends; then it finishes the batches in hand
 // and returns nil. It returns an error at once when the Runner is not valid, and

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,18 +129,19 @@ func loseSavings(t *testing.T, fault drivertest.Fault) {
 		return fault
 	})
 	l := over(t, faulty, single)
-	broken := true
-	r := runner(l, moody(&broken, &outbox.Policy{Backoff: 300 * time.Millisecond, MaxBackoff: 3 * time.Second, Attempts: -1}), adding)
+	broken := new(atomic.Bool)
+	broken.Store(true)
+	r := runner(l, moody(broken, &outbox.Policy{Backoff: 300 * time.Millisecond, MaxBackoff: 3 * time.Second, Attempts: -1}), adding)
 	start(t, r)
 	sleep(5 * time.Second)
 	at(t, l, 2*time.Minute, Add{"a/1", 1})
 	for i := range 100 {
 		enqueue(t, l, Fail{fmt.Sprintf("b/%d", i%7)}, named{"test.unknown", "a/1", i})
 		at(t, l, time.Duration(i*37%5000)*time.Millisecond, Add{"a/2", i})
-		broken = i%10 < 8
+		broken.Store(i%10 < 8)
 		sleep(173 * time.Millisecond)
 	}
-	broken = false
+	broken.Store(false)
 	sleep(time.Minute)
 	if got := added(t, l, "a/2"); len(got) != 100 {
 		t.Errorf("%d timers of 100 ran", len(got))
@@ -165,19 +167,20 @@ func TestStopWhileCellsAreSaved(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := over(t, slow{memlog.Open(), 120 * time.Millisecond, 70 * time.Millisecond}, single)
-		broken := true
-		r := runner(l, moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1}), adding)
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		r := runner(l, moody(broken, &outbox.Policy{Ordered: true, Attempts: 1}), adding)
 		r.Batch = 3
 		start(t, r)
 		sleep(5 * time.Second)
 		want := []int{}
 		for round := range 10 {
-			broken = true
+			broken.Store(true)
 			enqueue(t, l, Fail{"a/1"})
 			want = append(want, -1)
 			for i := range 40 {
 				if i == 10 {
-					broken = false
+					broken.Store(false)
 					redrive(t, l, outbox.Filter{}, byAnn, 1)
 				}
 				enqueue(t, l, Add{"a/1", 100*round + i})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -53,9 +54,10 @@ func TestDecisionsOnTheLargest(t *testing.T) {
 	l := eventlogtest.New(t)
 	to := "a/" + strings.Repeat("<", 990)
 	enqueue(t, l, largest(t, l, "test.large", to))
-	broken := true
+	broken := new(atomic.Bool)
+	broken.Store(true)
 	h := outbox.Handler{Type: "test.large", Do: func(tx *eventlog.Tx, s outbox.Raw) error {
-		if broken {
+		if broken.Load() {
 			return outbox.Abort(errFail)
 		}
 		return tx.Append(to, Added{len(s.Data)})
@@ -73,13 +75,13 @@ func TestDecisionsOnTheLargest(t *testing.T) {
 	redrive(t, l, outbox.Filter{ID: list[0].ID}, edited, 1)
 	drain(t, runner(l, h))
 	redrive(t, l, outbox.Filter{}, d, 1) // it carries the payload now
-	broken = false
+	broken.Store(false)
 	drain(t, runner(l, h))
 	if got := added(t, l, to); len(got) != 1 || got[0] != 700_002 {
 		t.Errorf("%v", got)
 	}
 	edited.Data = []byte(`"` + strings.Repeat("y", 799_000) + `"`)
-	broken = true
+	broken.Store(true)
 	enqueue(t, l, named{"test.large", "a/2", nil})
 	drain(t, runner(l, h))
 	id := outbox.Filter{ID: dead(t, l)[0].ID}

@@ -140,7 +140,7 @@ func enqueueIn(tx *eventlog.Tx, shard int, e enqueued, tags ...string) (id event
 	if e.Chain.IsZero() {
 		e.Chain = tx.ID()
 	}
-	data, err := json.Marshal(&e)
+	data, err := encodeStep(&e)
 	if err != nil {
 		return id, fmt.Errorf("%w: %s: %w", ErrStep, e.Type, err)
 	}
@@ -174,6 +174,9 @@ func encode(s Step) (Raw, error) {
 		return Raw{}, fmt.Errorf("%s: %w", out.Type, err)
 	}
 	if raw, ok := s.(Raw); ok {
+		if len(raw.Data) > 0 && !json.Valid(raw.Data) {
+			return Raw{}, fmt.Errorf("%w: %s: Data is not JSON", ErrStep, out.Type)
+		}
 		out.Data = raw.Data
 		return out, nil
 	}

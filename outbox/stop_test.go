@@ -73,6 +73,37 @@ func TestGrace(t *testing.T) {
 	})
 }
 
+// TestGraceGivesLeasesBack: a runner that had to give its work up has given its
+// leases back all the same: the next one goes on at once.
+func TestGraceGivesLeasesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l, other := open(t, store), open(t, store)
+		stuck := outbox.On(func(tx *eventlog.Tx, a Add) error {
+			<-tx.Context().Done()
+			return tx.Context().Err()
+		}, nil)
+		r := runner(l, stuck)
+		r.Sweep, r.Lease = time.Second, 24*time.Hour
+		stop := start(t, r)
+		enqueue(t, l, Add{"a/1", 1})
+		time.Sleep(time.Minute)
+		begin := time.Now()
+		stop()
+		if d := time.Since(begin); d < 5*time.Second || d > 6*time.Second {
+			t.Errorf("Run ended after %v", d)
+		}
+		next := runner(other, adding)
+		next.Sweep, next.Lease = r.Sweep, r.Lease
+		start(t, next)
+		sleep(2 * time.Second)
+		if got := added(t, other, "a/1"); !slices.Equal(got, []int{1}) {
+			t.Errorf("the next runner did %v", got)
+		}
+	})
+}
+
 // TestClosedLog: a runner whose log is gone says so.
 func TestClosedLog(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,11 +21,12 @@ func TestStopWithUnreadSteps(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.Open(t, single)
-		broken := true
+		broken := new(atomic.Bool)
+		broken.Store(true)
 		gates := map[string]chan struct{}{"a/1": make(chan struct{}), "a/slow": make(chan struct{})}
 		head := outbox.On(func(tx *eventlog.Tx, f Fail) error {
 			<-gates[f.To]
-			if broken {
+			if broken.Load() {
 				return errFail
 			}
 			return tx.Append(f.To, Added{-1})
@@ -43,7 +45,7 @@ func TestStopWithUnreadSteps(t *testing.T) {
 		sleep(time.Second)
 		enqueue(t, l, Add{"a/1", 2})
 		sleep(time.Second)
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(time.Minute)
 		close(gates["a/slow"])
@@ -63,10 +65,11 @@ func TestStopWithPriorities(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.Open(t, single)
-		broken := true
-		first := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		first := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 		urgent := outbox.On(func(tx *eventlog.Tx, a Add2) error {
-			if broken || a.N == 1 {
+			if broken.Load() || a.N == 1 {
 				return outbox.Abort(errFail)
 			}
 			return tx.Append(a.To, Added{a.N})
@@ -77,7 +80,7 @@ func TestStopWithPriorities(t *testing.T) {
 		sleep(time.Minute)
 		enqueue(t, l, Add{"a/1", 10}, Add{"a/1", 11}, Add2{"a/1", 1}, Add{"a/1", 12})
 		sleep(time.Minute) // they are in cells
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{Type: "test.fail"}, byAnn, 1)
 		sleep(time.Minute)
 		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1}) {
@@ -128,14 +131,15 @@ func TestBackBehindAStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := over(t, slow{memlog.Open(), 0, 5 * time.Second}, single)
-		broken := true
+		broken := new(atomic.Bool)
+		broken.Store(true)
 		flaky := outbox.On(func(tx *eventlog.Tx, a Add2) error {
-			if broken {
+			if broken.Load() {
 				return errFail
 			}
 			return tx.Append(a.To, Added{a.N})
 		}, &outbox.Policy{Backoff: 2 * time.Second})
-		r := runner(l, moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1}), flaky, adding)
+		r := runner(l, moody(broken, &outbox.Policy{Ordered: true, Attempts: 1}), flaky, adding)
 		r.Sweep, r.Lease = 30*time.Second, time.Hour
 		start(t, r)
 		sleep(time.Minute)
@@ -147,7 +151,7 @@ func TestBackBehindAStop(t *testing.T) {
 			t.Errorf("%d discarded: %v", n, err)
 		}
 		sleep(time.Minute) // the first one fails, and the second one stops the target again
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(5 * time.Minute)
 		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1, 1, 2}) && !slices.Equal(got, []int{-1, 2, 1}) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,10 +34,11 @@ func TestCellsBehindTheCursor(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.Open(t, single)
-		broken := true
-		ordered := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		ordered := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 		flaky := outbox.On(func(tx *eventlog.Tx, a Add2) error {
-			if broken {
+			if broken.Load() {
 				return errFail
 			}
 			return tx.Append(a.To, Added{a.N})
@@ -62,7 +64,7 @@ func TestCellsBehindTheCursor(t *testing.T) {
 			}
 			stop()
 		}
-		broken = false
+		broken.Store(false)
 		r := small(adding, ordered, flaky, later)
 		stop := start(t, r)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,8 +64,8 @@ func TestTTLOfARedrive(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := eventlogtest.New(t)
-				broken := false
-				r := calm(l, moody(&broken, &policy))
+				broken := new(atomic.Bool)
+				r := calm(l, moody(broken, &policy))
 				enqueue(t, l, Fail{"a/1"})
 				sleep(2 * time.Hour)
 				start(t, r)

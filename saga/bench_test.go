@@ -68,33 +68,61 @@ func clients(b *testing.B, n int, fn func(i int) error) float64 {
 	return float64(n) / time.Since(begin).Seconds()
 }
 
-// BenchmarkTransfer compares transfers from start to end with plain appends of
-// the same events, 64 clients each, embedded and durable, in the same run.
+// transfer3 is a transfer of three steps: debit, credit, and a fee.
+var transfer3 = saga.Saga[Transfer]{Name: "transfer", Version: 1, Steps: append(transfer.Steps[:2:2], saga.Step[Transfer]{
+	Name: "fee",
+	On:   func(t *Transfer) string { return t.From + "/fees" },
+	Do:   func(tx *eventlog.Tx, t *Transfer) error { return tx.Append(t.From+"/fees", Posted{1}) },
+})}
+
+// BenchmarkTransfer runs transfers in three steps, from start to end, and compares with
+// 64 clients that append one of their events at a time; embedded and durable, in the
+// same run. In "waiting" each of 64 clients waits for the end of its transfer before it
+// starts the next; in "backlog" they start all, and then all are brought to their end.
 func BenchmarkTransfer(b *testing.B) {
+	b.Run("waiting", func(b *testing.B) {
+		compare(b, func(l *eventlog.Log) float64 {
+			defer runBench(b, l)()
+			return clients(b, b.N, func(i int) error {
+				if err := startBench(b, l, i); err != nil {
+					return err
+				}
+				st, err := transfer3.Await(b.Context(), l, fmt.Sprint(i))
+				if err == nil && st.State != saga.Completed {
+					err = fmt.Errorf("transfer %d: %v", i, st.Err)
+				}
+				return err
+			})
+		})
+	})
+	b.Run("backlog", func(b *testing.B) {
+		compare(b, func(l *eventlog.Log) float64 {
+			begin := time.Now()
+			clients(b, b.N, func(i int) error { return startBench(b, l, i) })
+			if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Targets: 64}).Drain(b.Context()); err != nil {
+				b.Error(err)
+			}
+			rate := float64(b.N) / time.Since(begin).Seconds()
+			ended := 0
+			for st, err := range transfer3.Instances(b.Context(), l) {
+				if err != nil || st.State != saga.Completed {
+					b.Fatal(st.State, st.Err, err)
+				}
+				ended++
+			}
+			if ended != b.N {
+				b.Errorf("%d of %d transfers", ended, b.N)
+			}
+			return rate
+		})
+	})
+}
+
+func compare(b *testing.B, run func(l *eventlog.Log) float64) {
 	l := benchLog(b)
-	ctx, stop := context.WithCancel(b.Context())
-	var work sync.WaitGroup
-	work.Go(func() {
-		if err := (&outbox.Runner{Log: l, Handlers: transfer.Handlers(), Targets: 64}).Run(ctx); err != nil {
-			b.Error(err)
-		}
-	})
 	b.ResetTimer()
-	transfers := clients(b, b.N, func(i int) error {
-		id := fmt.Sprint(i)
-		in := Transfer{fmt.Sprintf("account/%d", i%benchAccounts), fmt.Sprintf("account/%d", (i*7+1)%benchAccounts), 1}
-		if _, err := l.Update(ctx, func(tx *eventlog.Tx) error { return transfer.Start(tx, id, in) }); err != nil {
-			return err
-		}
-		st, err := transfer.Await(ctx, l, id)
-		if err == nil && st.State != saga.Completed {
-			err = fmt.Errorf("transfer %s: %v", id, st.Err)
-		}
-		return err
-	})
+	transfers := run(l)
 	b.StopTimer()
-	stop()
-	work.Wait()
 	appends := clients(b, 20_000, func(i int) error {
 		_, err := l.Append(b.Context(), fmt.Sprintf("account/%d", i%benchAccounts), nil, Posted{1})
 		return err
@@ -102,4 +130,21 @@ func BenchmarkTransfer(b *testing.B) {
 	b.ReportMetric(transfers, "transfers/s")
 	b.ReportMetric(appends, "appends/s")
 	b.ReportMetric(transfers/appends, "ratio")
+}
+
+func startBench(b *testing.B, l *eventlog.Log, i int) error {
+	in := Transfer{fmt.Sprintf("account/%d", i%benchAccounts), fmt.Sprintf("account/%d", (i*7+1)%benchAccounts), 1}
+	_, err := l.Update(b.Context(), func(tx *eventlog.Tx) error { return transfer3.Start(tx, fmt.Sprint(i), in) })
+	return err
+}
+
+func runBench(b *testing.B, l *eventlog.Log) (stop func()) {
+	ctx, cancel := context.WithCancel(b.Context())
+	var work sync.WaitGroup
+	work.Go(func() {
+		if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Targets: 64}).Run(ctx); err != nil {
+			b.Error(err)
+		}
+	})
+	return func() { cancel(); work.Wait() }
 }

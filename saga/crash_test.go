@@ -177,7 +177,7 @@ func (s *storm) handlers() []outbox.Handler {
 	patient := transfer
 	patient.Steps = slices.Clone(transfer.Steps)
 	for i := range patient.Steps {
-		patient.Steps[i].Attempts = -1
+		patient.Steps[i].Policy.Attempts = -1
 	}
 	return patient.Handlers()
 }

@@ -36,6 +36,36 @@ func drain(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) {
 	}
 }
 
+// run rolls steps forward until stop is called.
+func run(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- (&outbox.Runner{Log: l, Handlers: handlers}).Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// send enqueues a step.
+func send(t testing.TB, l *eventlog.Log, steps ...outbox.Step) {
+	t.Helper()
+	_, err := l.Update(context.Background(), func(tx *eventlog.Tx) error {
+		for _, s := range steps {
+			if err := outbox.Enqueue(tx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func status[S any](t testing.TB, l *eventlog.Log, s *saga.Saga[S], id string) saga.Status[S] {
 	t.Helper()
 	st, err := s.Status(context.Background(), l, id)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,39 +86,45 @@ func TestUndoInReverseOrder(t *testing.T) {
 	}
 }
 
-// TestUndoIsNeverLost: an Undo that fails, even with an Abort, is tried until it
-// succeeds; meanwhile the instance is compensating.
-func TestUndoIsNeverLost(t *testing.T) {
+// TestUndoThatFails: an Undo is tried again by its policy; then the instance is
+// parked, visible, and Retry goes on, as often as it takes.
+func TestUndoThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.New(t)
-		tries := 0
+		var count atomic.Int32 // tries
 		s := tripOf(
 			saga.Step[trip]{Name: "one", On: on("note/1"), Do: note("note/1", "one"), Undo: func(tx *eventlog.Tx, d *trip) error {
-				switch tries++; {
-				case tries < 20:
+				switch tries := count.Add(1); {
+				case tries < 4:
 					return errors.New("not yet")
-				case tries == 20:
+				case tries == 4:
 					return outbox.Abort(errors.New("never"))
 				}
 				return note("note/1", "un-one")(tx, d)
-			}, Policy: outbox.Policy{Attempts: 2}},
+			}, Policy: outbox.Policy{Attempts: 3}},
 			saga.Step[trip]{Name: "two", On: on("note/2"), Do: func(*eventlog.Tx, *trip) error { return outbox.Abort(errors.New("no")) }},
 		)
 		start(t, l, s, "x", trip{})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- (&outbox.Runner{Log: l, Handlers: s.Handlers()}).Run(ctx) }()
-		time.Sleep(time.Second)
-		if st := status(t, l, s, "x"); st.State != saga.Compensating || st.State.Ended() {
-			t.Errorf("%+v", st)
+		stop := run(t, l, s.Handlers()...)
+		time.Sleep(50 * time.Millisecond)
+		if st := status(t, l, s, "x"); st.State != saga.Compensating || st.State.Ended() || count.Load() != 1 {
+			t.Errorf("%+v after %d tries", st, count.Load())
 		}
-		if st := await(t, l, s, "x"); st.State != saga.Compensated || tries != 21 {
-			t.Errorf("%+v after %d tries", st, tries)
+		for k, why := range []string{"not yet", "never"} {
+			time.Sleep(time.Minute)
+			st := status(t, l, s, "x")
+			if st.State != saga.Parked || st.Err.Error() != why || !slices.Equal(st.Done, []string{"one"}) || int(count.Load()) != 3+k {
+				t.Errorf("%+v after %d tries", st, count.Load())
+			}
+			send(t, l, saga.Retry{Saga: s.Name, ID: "x", By: "ann"})
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		if st := await(t, l, s, "x"); st.State != saga.Compensated || count.Load() != 5 {
+			t.Errorf("%+v after %d tries", st, count.Load())
+		}
+		stop()
+		if diff := cmp.Diff([]string{"one", "un-one"}, notes(t, l, "note")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
 }
@@ -136,16 +143,11 @@ func TestAttemptsUsedUp(t *testing.T) {
 			}},
 		)
 		start(t, l, s, "x", trip{})
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- (&outbox.Runner{Log: l, Handlers: s.Handlers()}).Run(ctx) }()
+		stop := run(t, l, s.Handlers()...)
 		if st := await(t, l, s, "x"); st.State != saga.Compensated || tries != 3 || !strings.Contains(st.Err.Error(), "cannot be") {
 			t.Errorf("%+v after %d tries", st, tries)
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		stop()
 		if diff := cmp.Diff([]string{"one", "un-one"}, notes(t, l, "note")); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}

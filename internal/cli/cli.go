@@ -25,20 +25,34 @@ const (
 )
 
 // Main runs root with the arguments of the process and exits with its status.
-// SIGINT and SIGTERM end the command's context; a second one ends the process.
+// SIGINT and SIGTERM end the command's context; a second one ends the process at
+// once.
 func Main(root *cobra.Command) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2) // both, however close they come
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		die(<-signals)
+	}()
 	os.Exit(Run(ctx, root, os.Args[1:]))
+}
+
+// die ends the process by a signal, as if nobody had listened to it.
+func die(s os.Signal) {
+	signal.Reset(s)
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && self.Signal(s) == nil {
+		select {}
+	}
+	os.Exit(Failed)
 }
 
 // Run runs root, writes its error, if any, to its error stream, and returns the
 // exit status. Whatever fails before a command's RunE begins is misuse.
 func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	begun := false
-	if root.RunE == nil {
-		root.Args, root.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
-	}
 	note(root, &begun)
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(args)
@@ -51,6 +65,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	case !begun:
 		err = usageError{err}
 	}
+	if errors.As(err, new(reportedError)) {
+		return Status(err)
+	}
 	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), strings.TrimPrefix(err.Error(), root.Name()+": "))
 	status := Status(err)
 	if status == Misused {
@@ -60,20 +77,24 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 }
 
 // unknown refuses what is no sub-command, and names those that are meant perhaps.
-func unknown(root *cobra.Command, args []string) error {
+func unknown(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	root.SuggestionsMinimumDistance = 2
+	c.SuggestionsMinimumDistance = 2
 	err := fmt.Errorf("unknown command %q", args[0])
-	if near := root.SuggestionsFor(args[0]); len(near) > 0 {
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, ", "))
 	}
 	return err
 }
 
-// note makes every command below c say that it has begun.
+// note makes every command below c say that it has begun. One that only has
+// sub-commands shows its help.
 func note(c *cobra.Command, begun *bool) {
+	if c.RunE == nil && c.HasSubCommands() {
+		c.Args, c.RunE = unknown, func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	if run := c.RunE; run != nil {
 		c.RunE = func(cmd *cobra.Command, args []string) error {
 			*begun = true
@@ -93,6 +114,10 @@ func (e usageError) Unwrap() error { return e.error }
 func Usage(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
+
+type reportedError struct{ error }
+
+func (e reportedError) Unwrap() error { return e.error }
 
 // Status returns the exit status that an error means.
 func Status(err error) int {

@@ -34,6 +34,7 @@ func TestRunReturnsTheStatus(t *testing.T) {
 		"unknown flag":    {nil, []string{"do", "--x"}, Misused, "tool: unknown flag: --x\nTry 'tool do --help'.\n"},
 		"arguments":       {nil, []string{"do", "x"}, Misused, "tool: unknown command \"x\" for \"tool do\"\nTry 'tool do --help'.\n"},
 		"unknown command": {nil, []string{"od"}, Misused, "tool: unknown command \"od\"; did you mean do?\nTry 'tool --help'.\n"},
+		"no sub-command":  {nil, []string{"many", "on"}, Misused, "tool: unknown command \"on\"; did you mean one?\nTry 'tool many --help'.\n"},
 		"interrupted":     {context.Canceled, []string{"do", "--cancel"}, Failed, "tool: interrupted: context canceled\n"},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -45,7 +46,9 @@ func TestRunReturnsTheStatus(t *testing.T) {
 			return c.err
 		}}
 		do.Flags().Bool("cancel", false, "")
-		root.AddCommand(do)
+		many := &cobra.Command{Use: "many"}
+		many.AddCommand(&cobra.Command{Use: "one", RunE: do.RunE})
+		root.AddCommand(do, many)
 		var stdout, stderr bytes.Buffer
 		root.SetOut(&stdout)
 		root.SetErr(&stderr)

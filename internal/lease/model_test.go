@@ -119,7 +119,7 @@ func TestModel(t *testing.T) {
 				var failure any // rapid's way to end a run
 				synctest.Test(t, func(*testing.T) {
 					defer func() { failure = recover() }()
-					run(rt, faults)
+					runModel(rt, faults)
 				})
 				if failure != nil {
 					panic(failure)
@@ -129,7 +129,7 @@ func TestModel(t *testing.T) {
 	}
 }
 
-func run(t *rapid.T, faults bool) {
+func runModel(t *rapid.T, faults bool) {
 	w, end := newWorld(t, faults)
 	defer end()
 	for range rapid.IntRange(1, 60).Draw(t, "acts") {

@@ -41,10 +41,28 @@ func parseTime(s string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return now.Add(-d), nil
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t, nil
-		}
+	if t, ok := parseDate(s); ok {
+		return t, nil
 	}
 	return time.Time{}, cli.Usage("time %q: want 2006-01-02, 2006-01-02T15:04:05Z or how long ago, like 90m", s)
+}
+
+// parseAhead reads a time, a date, or how long from now.
+func parseAhead(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(d), nil
+	}
+	if t, ok := parseDate(s); ok {
+		return t, nil
+	}
+	return time.Time{}, cli.Usage("time %q: want 2006-01-02, 2006-01-02T15:04:05Z or how long from now, like 90m", s)
+}
+
+func parseDate(s string) (time.Time, bool) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", time.DateOnly} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -26,11 +26,14 @@ expected version did not hold, or an id came again with other content).`,
   export EVENTLOG_LOG=data
   eventlog read account/ada
   eventlog read --type bank.opened -o jsonl
+  eventlog steps --by-type
+  eventlog dead redrive --type bank.credit
   eventlog verify`,
 	}
 	store.AddFlag(root)
 	root.AddCommand(
 		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store),
+		newSteps(store), newTimers(store), newDead(store),
 		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(),
 	)
 	return root

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/internal/bench"
 )
@@ -35,13 +36,21 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //	damage DIR                changes a byte in the middle of the largest table
 //	edit FILE OLD NEW         replaces the only occurrence of a text
 //	cut FILE BYTES            keeps the first bytes of a file
+//	fill DIR                  makes a log with steps of all kinds, and keeps it open
+//	roll DIR                  rolls steps forward, and keeps the log open
+//	release                   closes what fill and roll have opened
+//	capture NAME PATTERN      sets a variable to what a group matches in the output
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Files:               scripts,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Setup:               func(e *testscript.Env) error { e.Setenv("EVENTLOG_LOG", ""); return nil },
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("EVENTLOG_LOG", "")
+			e.Values[scriptLogs{}] = make(map[string]*eventlog.Log)
+			return nil
+		},
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "disk":
@@ -54,6 +63,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
+			"fill": fill, "roll": roll, "release": release, "capture": capture,
 		},
 	})
 }
