@@ -97,16 +97,22 @@ func (s *source) prepare() *saving {
 	return v
 }
 
-// count adds to the number of cells of the kind that a key has.
+// count adds to the number of cells of the kind that a key has. It may be below
+// zero until all is counted.
 func (m *mark) count(key string, n int) {
 	switch kind, _, _ := cutCell(key); kind {
 	case dueCells:
-		m.Due = max(0, m.Due+n)
+		m.Due += n
 	case parkedCells:
-		m.Parked = max(0, m.Parked+n)
+		m.Parked += n
 	case stopCells:
-		m.Stopped = max(0, m.Stopped+n)
+		m.Stopped += n
 	}
+}
+
+// floor makes numbers that cannot be true, as after cells were lost, ones that can.
+func (m *mark) floor() {
+	m.Due, m.Parked, m.Stopped = max(0, m.Due), max(0, m.Parked), max(0, m.Stopped)
 }
 
 // store writes a saving, and returns the cursor as it is then with its version.
@@ -115,6 +121,7 @@ func (s *source) store(ctx context.Context, old uint64, v *saving) (now mark, ve
 		if err = s.correct(ctx, v); err != nil {
 			return now, 0, err
 		}
+		v.mark.floor()
 	}
 	if version, err = s.Log.SwapCells(ctx, v.ops(s.shard, old)...); err == nil {
 		return v.mark, version, nil

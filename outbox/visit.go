@@ -123,6 +123,7 @@ func (s *source) unparkCells(ctx context.Context, drops []string) error {
 		if len(ops) == 0 {
 			return nil
 		}
+		m.floor()
 		ops = append(ops, driver.CellOp{Op: driver.Put, If: &version, Cell: driver.Cell{Key: cursorKey(s.shard), Value: m.encode()}})
 		_, err = s.Log.SwapCells(ctx, ops...)
 		if refused := new(driver.CellError); !errors.As(err, &refused) {
