@@ -21,6 +21,7 @@ func (tx *Tx) Savepoint(fn func() error) (err error) {
 // what is done in it and not what the transaction holds.
 type nesting struct {
 	depth int          // savepoints that run
+	base  int          // events before the outermost of them
 	grown []shardSize  // what was added beside events since the outermost began
 	cells []cellChange // and what was changed
 	scope *scope       // the innermost that runs
@@ -47,7 +48,9 @@ func (tx *Tx) mark() savepoint {
 		tx.nested = new(nesting)
 	}
 	n := tx.nested
-	n.depth++
+	if n.depth++; n.depth == 1 {
+		n.base = len(tx.events)
+	}
 	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes),
 		len(n.grown), len(n.cells), len(n.metas), tx.Meta().clone()}
 }
@@ -75,6 +78,14 @@ func (tx *Tx) rollback(s savepoint) {
 	tx.onces, tx.tables, tx.sizes = tx.onces[:s.onces], tx.tables[:s.tables], tx.sizes[:s.sizes]
 	*tx.Meta() = s.meta
 	n.scope.forget(s.metas)
+}
+
+// firm returns how many events no savepoint that runs rolls back.
+func (tx *Tx) firm() int {
+	if n := tx.nested; n != nil && n.depth > 0 {
+		return n.base
+	}
+	return len(tx.events)
 }
 
 // growBeside is grow for something else than an event, of which a rollback could
