@@ -92,7 +92,7 @@ func (tx *Tx) foldOwn(stream string, n int, version uint64, apply func(*Record) 
 			continue
 		}
 		if c == nil {
-			c = tx.ownCommit(shardOf(stream, len(tx.log.lanes)))
+			c = tx.ownCommit(shardOf(stream, len(tx.log.lanes)), tx.scopeMetas())
 		}
 		e := tx.events[i]
 		version++
@@ -108,6 +108,21 @@ func (tx *Tx) foldOwn(stream string, n int, version uint64, apply func(*Record) 
 		}
 	}
 	return nil
+}
+
+// begin is called where a savepoint begins, behind so many events.
+func (n *nesting) begin(events int) {
+	if n.depth == 0 {
+		n.base = events
+	}
+}
+
+// firm returns how many events no savepoint that runs rolls back.
+func (tx *Tx) firm() int {
+	if n := tx.nested; n != nil && n.depth > 0 {
+		return n.base
+	}
+	return len(tx.events)
 }
 
 // follow folds what the transaction has just written into the cached state, so

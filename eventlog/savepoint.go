@@ -47,10 +47,9 @@ func (tx *Tx) mark() savepoint {
 	if tx.nested == nil {
 		tx.nested = new(nesting)
 	}
+	tx.nested.begin(len(tx.events))
 	n := tx.nested
-	if n.depth++; n.depth == 1 {
-		n.base = len(tx.events)
-	}
+	n.depth++
 	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes),
 		len(n.grown), len(n.cells), len(n.metas), tx.Meta().clone()}
 }
@@ -78,14 +77,6 @@ func (tx *Tx) rollback(s savepoint) {
 	tx.onces, tx.tables, tx.sizes = tx.onces[:s.onces], tx.tables[:s.tables], tx.sizes[:s.sizes]
 	*tx.Meta() = s.meta
 	n.scope.forget(s.metas)
-}
-
-// firm returns how many events no savepoint that runs rolls back.
-func (tx *Tx) firm() int {
-	if n := tx.nested; n != nil && n.depth > 0 {
-		return n.base
-	}
-	return len(tx.events)
 }
 
 // growBeside is grow for something else than an event, of which a rollback could

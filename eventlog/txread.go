@@ -209,6 +209,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	if len(tx.events) == 0 {
 		return nil, nil
 	}
+	metas := tx.scopeMetas()
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
 	for i := range tx.events {
@@ -222,7 +223,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 		}
 		c, ok := byShard[shard]
 		if !ok {
-			c = tx.ownCommit(shard)
+			c = tx.ownCommit(shard, metas)
 			byShard[shard] = c
 		}
 		head, ok := heads[e.stream]
@@ -249,11 +250,11 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 }
 
 // ownCommit is what the transaction would put into a shard now, without events.
-func (tx *Tx) ownCommit(shard int) *placed {
+func (tx *Tx) ownCommit(shard int, metas []Meta) *placed {
 	tx.log.mu.Lock()
 	next := tx.log.lanes[shard].next + 1
 	tx.log.mu.Unlock()
-	return &placed{&commit{id: tx.id, meta: tx.meta, metas: tx.scopeMetas(), time: tx.time()}, shard, next}
+	return &placed{&commit{id: tx.id, meta: tx.meta, metas: metas, time: tx.time()}, shard, next}
 }
 
 // verify reports whether all that a View read was true at one moment: when
