@@ -152,8 +152,8 @@ func appendStrings(b []byte, list []string) []byte {
 	return b
 }
 
-func (c *commit) record(l *Log, shard int, rev driver.Revision, i int) Record {
-	e := &c.events[i]
+// record returns an event of c as it is read.
+func (c *commit) record(l *Log, shard int, rev driver.Revision, e *event) Record {
 	return Record{
 		ID: c.id.event(int(e.index)), Stream: e.stream, Version: e.version, Shard: shard, Revision: rev, Index: int(e.index),
 		Time: time.Unix(0, c.time).UTC(), Type: e.typ, Codec: e.codec, Data: e.data, Tags: e.tags, Meta: *c.metaAt(int(e.meta)), log: l,

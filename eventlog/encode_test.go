@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -16,10 +17,25 @@ func benchCommits() map[string]*commit {
 	for i := range 384 {
 		wide.events = append(wide.events, event{stream: fmt.Sprint("account/", i%96), version: uint64(i/96 + 1), typ: "bank.posted", data: payload})
 	}
+	steps := &commit{id: testID(0x10), time: 1}
+	for i := range 384 {
+		steps.events = append(steps.events, event{stream: fmt.Sprint("account/", i%3), version: uint64(i/3 + 1), typ: "bank.posted", data: payload})
+	}
+	chains := &commit{id: testID(0x10), time: 1, events: slices.Clone(steps.events)}
+	all := make([]Meta, 128)
+	for i := range all {
+		all[i] = Meta{Correlation: testID(byte(i)), Causation: testID(byte(i + 1))}
+	}
+	for i := range chains.events {
+		chains.events[i].meta = uint16(i / 3)
+	}
+	tabulate(all, []*commit{chains})
 	return map[string]*commit{
-		"one":   {id: testID(0x10), time: 1, events: []event{{stream: "account/42", version: 7, typ: "bank.posted", data: payload}}},
-		"three": three,
-		"wide":  wide,
+		"steps":  steps,  // of a batch
+		"chains": chains, // the same, each with metadata of its own
+		"one":    {id: testID(0x10), time: 1, events: []event{{stream: "account/42", version: 7, typ: "bank.posted", data: payload}}},
+		"three":  three,
+		"wide":   wide,
 	}
 }
 

@@ -218,7 +218,7 @@ func (e *exporter) commit(c *placed) error {
 		}
 	}
 	for i := range c.events {
-		r := c.record(e.log, c.shard, c.rev, i)
+		r := c.record(e.log, c.shard, c.rev, &c.events[i])
 		var err error
 		if e.buf, err = r.appendJSON(e.buf[:0]); err != nil {
 			return err

@@ -239,6 +239,9 @@ func FuzzImport(f *testing.F) {
 		if _, err := tx.Once("a", "id"); err != nil {
 			return err
 		}
+		if err := tx.Scope(eventlog.Meta{Actor: "me"}, func() error { return tx.Append("a", eventlog.Raw{Type: "t", Data: []byte("1")}) }); err != nil {
+			return err
+		}
 		return eventlog.Table[int]{Name: "t"}.Put(tx, "k", 1)
 	})
 	if err != nil {

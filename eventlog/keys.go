@@ -40,9 +40,11 @@ func (c *commit) appendKeys(keys []driver.Key, spans []streamSpan, rev driver.Re
 			add(typeKey(c.events[i].typ))
 		}
 	}
+	var last ID
 	for i := range len(c.metas) + 1 {
-		if chain := c.chain(c.metaAt(i), ix); !chain.IsZero() {
+		if chain := c.chain(c.metaAt(i), ix); !chain.IsZero() && chain != last {
 			add(correlationKey(chain))
+			last = chain
 		}
 	}
 	for _, o := range c.onces {

@@ -56,7 +56,7 @@ func TestHostileMetas(t *testing.T) {
 				t.Errorf("read back (-written +read):\n%s", diff)
 			}
 			for i, e := range back.events {
-				r := back.record(nil, goldenShard, goldenRevision, i)
+				r := back.record(nil, goldenShard, goldenRevision, &back.events[i])
 				if want := x.commit.metaAt(int(e.meta)).Actor; r.Meta.Actor != want {
 					t.Errorf("event %d has the metadata of %s, expected %s", i, r.Meta.Actor, want)
 				}

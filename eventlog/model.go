@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
-	"slices"
 	"unsafe"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -66,39 +65,32 @@ func (m *Model[S]) load(tx *Tx, stream string) (*S, error) {
 	if err := checkName("stream", stream); err != nil {
 		return nil, err
 	}
-	f := &folding[S]{Model: m, log: tx.log, stream: stream}
-	sight, err := tx.look(tx.log.lanes[shardOf(stream, len(tx.log.lanes))], stream)
-	if err != nil {
+	keep := !tx.view && canCopy[S]()
+	if s := m.loaded(tx, stream); keep && s != nil {
+		return s.again(tx)
+	}
+	s := &loaded[S]{folding: folding[S]{Model: m, log: tx.log, stream: stream}}
+	if err := s.load(tx); err != nil {
 		return nil, err
+	}
+	if keep {
+		tx.states = append(tx.states, s)
+	}
+	err := tx.foldOwn(stream, 0, s.version, func(r *Record) error { return m.apply(&s.state, r) })
+	return &s.state, err
+}
+
+// load folds what the transaction sees of the stream, without its own events.
+func (f *folding[S]) load(tx *Tx) error {
+	sight, err := tx.look(tx.log.lanes[shardOf(f.stream, len(tx.log.lanes))], f.stream)
+	if err != nil {
+		return err
 	}
 	if err := f.upTo(tx.ctx, sight); err != nil {
-		return nil, err
+		return err
 	}
-	tx.learn(sight, stream, f.version)
-	if !tx.view && canCopy[S]() {
-		tx.states = append(tx.states, f)
-	}
-	if tx.view || len(tx.events) == 0 {
-		return &f.state, nil
-	}
-	plan, err := tx.log.plan(Query{Stream: stream})
-	if err != nil {
-		return nil, err
-	}
-	own, err := tx.own(plan)
-	if err != nil {
-		return nil, err
-	}
-	if len(own) == 0 {
-		return &f.state, nil
-	}
-	out := &f.state
-	for i := range own {
-		if err := m.apply(out, &own[i]); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
+	tx.learn(sight, f.stream, f.version)
+	return nil
 }
 
 // At returns the state of q.Stream as it was at version q.To, or before the time
@@ -246,7 +238,7 @@ func (f *folding[S]) commit(c *placed) error {
 			return &driver.CorruptError{Shard: c.shard, Revision: c.rev,
 				Reason: fmt.Sprintf("%s goes from version %d to %d", f.stream, f.version, e.version)}
 		}
-		r := c.record(f.log, c.shard, c.rev, i)
+		r := c.record(f.log, c.shard, c.rev, e)
 		if f.log.casts != nil {
 			if err := f.log.casts.apply(&r); err != nil {
 				return err
@@ -290,25 +282,6 @@ func (f *folding[S]) keep(s *sight) {
 	defer f.log.mu.Unlock()
 	if !c.early || c.epoch == s.lane.epoch {
 		f.log.states.put(f.cacheKey(), c)
-	}
-}
-
-// follow folds what the transaction has just written into the cached state, so
-// that whoever loads it next need not read it. Of a hot stream others have seen it
-// early and have done so already.
-func (f *folding[S]) follow(p *part) {
-	i := slices.IndexFunc(p.spans, func(s streamSpan) bool { return s.name == f.stream })
-	if i < 0 {
-		return
-	}
-	next := &folding[S]{Model: f.Model, log: f.log, stream: f.stream}
-	next.start(&sight{lane: p.lane, tail: p.rev})
-	if next.version+1 != p.spans[i].first {
-		return
-	}
-	if err := next.commit(&placed{p.commit, p.lane.shard, p.rev}); err == nil { // if not, whoever loads it finds out
-		next.snapshot(p.lane.shard)
-		next.keep(&sight{lane: p.lane})
 	}
 }
 

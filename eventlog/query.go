@@ -134,10 +134,11 @@ func (p *plan) records(to []Record, c *placed) ([]Record, error) {
 	}
 	first := len(to)
 	for i := range c.events {
-		if !p.selects(c.commit, &c.events[i]) {
+		e := &c.events[i]
+		if !p.selects(c.commit, e) {
 			continue
 		}
-		r := c.record(p.log, c.shard, c.rev, i)
+		r := c.record(p.log, c.shard, c.rev, e)
 		if !p.Stored && p.log.casts != nil {
 			if err := p.log.casts.apply(&r); err != nil {
 				return to[:first], fmt.Errorf("eventlog: %w", err)

@@ -21,6 +21,7 @@ func (tx *Tx) Savepoint(fn func() error) (err error) {
 // what is done in it and not what the transaction holds.
 type nesting struct {
 	depth int          // savepoints that run
+	base  int          // events before the outermost of them
 	grown []shardSize  // what was added beside events since the outermost began
 	cells []cellChange // and what was changed
 	scope *scope       // the innermost that runs
@@ -47,6 +48,7 @@ func (tx *Tx) mark() savepoint {
 	if tx.nested == nil {
 		tx.nested = new(nesting)
 	}
+	tx.nested.begin(len(tx.events))
 	n := tx.nested
 	n.depth++
 	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes),

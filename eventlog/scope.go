@@ -87,8 +87,11 @@ func (tx *Tx) leave(s *scope, events int) error {
 	shards, size := room[:0], s.meta.size()
 	for i := events; i < len(tx.events); i++ {
 		e := &tx.events[i]
+		if int(e.meta) != s.place {
+			continue
+		}
 		shard := shardOf(e.stream, len(tx.log.lanes))
-		if int(e.meta) != s.place || slices.Contains(shards, shard) {
+		if slices.Contains(shards, shard) {
 			continue
 		}
 		shards = append(shards, shard)

@@ -29,18 +29,30 @@ func BenchmarkSavepoints(b *testing.B) {
 		},
 	} {
 		b.Run(name, func(b *testing.B) {
-			l := benchLog(b)
-			b.ReportAllocs()
-			for b.Loop() {
-				update(b, l, func(tx *eventlog.Tx) error {
-					for n := range 128 {
-						if err := tx.Savepoint(func() error { return f(tx, n) }); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
+			benchSteps(b, func(tx *eventlog.Tx, n int) error {
+				return tx.Savepoint(func() error { return f(tx, n) })
+			})
+		})
+	}
+	b.Run("scopes", func(b *testing.B) {
+		benchSteps(b, func(tx *eventlog.Tx, n int) error {
+			meta := eventlog.Meta{Correlation: tx.ID(), Causation: tx.NextID(), Actor: "ada"}
+			return tx.Scope(meta, func() error { return appendStep(tx, n) })
+		})
+	})
+}
+
+func benchSteps(b *testing.B, f func(tx *eventlog.Tx, n int) error) {
+	l := benchLog(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		update(b, l, func(tx *eventlog.Tx) error {
+			for n := range 128 {
+				if err := f(tx, n); err != nil {
+					return err
+				}
 			}
+			return nil
 		})
 	}
 }

@@ -232,10 +232,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 		}
 		c, ok := byShard[shard]
 		if !ok {
-			tx.log.mu.Lock()
-			next := tx.log.lanes[shard].next + 1
-			tx.log.mu.Unlock()
-			c = &placed{&commit{id: tx.id, meta: tx.meta, metas: metas, time: tx.time()}, shard, next}
+			c = tx.ownCommit(shard, metas)
 			byShard[shard] = c
 		}
 		head, ok := heads[e.stream]
@@ -259,6 +256,14 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 		}
 	}
 	return out, nil
+}
+
+// ownCommit is what the transaction would put into a shard now, without events.
+func (tx *Tx) ownCommit(shard int, metas []Meta) *placed {
+	tx.log.mu.Lock()
+	next := tx.log.lanes[shard].next + 1
+	tx.log.mu.Unlock()
+	return &placed{&commit{id: tx.id, meta: tx.meta, metas: metas, time: tx.time()}, shard, next}
 }
 
 // verify reports whether all that a View read was true at one moment: when
