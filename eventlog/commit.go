@@ -434,14 +434,6 @@ func (c *commit) correlation() ID {
 	return c.meta.Correlation
 }
 
-// records appends the events of c as Records.
-func (c *commit) records(to []Record, l *Log, shard int, rev driver.Revision) []Record {
-	for i := range c.events {
-		to = append(to, c.record(l, shard, rev, i))
-	}
-	return to
-}
-
 func (c *commit) record(l *Log, shard int, rev driver.Revision, i int) Record {
 	e := &c.events[i]
 	return Record{

@@ -132,13 +132,15 @@ func (p *plan) records(to []Record, c *placed) ([]Record, error) {
 	if p.misses(c) {
 		return to, nil
 	}
-	first := len(to)
-	to = c.records(to, p.log, c.shard, c.rev)
-	kept := to[:first]
-	for _, r := range to[first:] {
+	first, kept := len(to), to
+	for i := range c.events {
+		if p.Stream != "" && c.events[i].stream != p.Stream { // most of what a large commit holds
+			continue
+		}
+		r := c.record(p.log, c.shard, c.rev, i)
 		if !p.Stored && p.log.casts != nil {
 			if err := p.log.casts.apply(&r); err != nil {
-				return to[:first], fmt.Errorf("eventlog: %w", err)
+				return to, fmt.Errorf("eventlog: %w", err)
 			}
 		}
 		if p.matches(&r) {
