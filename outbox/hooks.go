@@ -56,6 +56,7 @@ type ShardInfo struct {
 	Held    bool          // by this Runner
 	Backlog int           // steps that could run and have not
 	Oldest  time.Duration // age of the first of them
+	Overdue int           // those of them that waited for their time, or their next attempt, which has come
 	Due     int           // steps that wait for their time or their next attempt
 	Parked  int           // steps whose type nobody knew
 	Stopped int           // steps whose target is stopped

@@ -78,7 +78,11 @@ func (e *engine) status() Status {
 }
 
 func (e *engine) sweepInfo() SweepInfo {
-	i := SweepInfo{Held: len(e.keeper.Held()), Runners: e.keeper.Runners(), Lag: max(0, time.Since(e.swept)-e.Sweep)}
+	last := e.swept
+	if last.IsZero() { // there was none yet
+		last = e.begun
+	}
+	i := SweepInfo{Held: len(e.keeper.Held()), Runners: e.keeper.Runners(), Lag: max(0, time.Since(last)-e.Sweep)}
 	_, i.Err = e.keeper.Failing()
 	return i
 }
@@ -100,9 +104,22 @@ func (s *source) info() ShardInfo {
 			i.Backlog++
 			s.uncount(&i, it.cell)
 		}
-		i.Oldest = max(i.Oldest, now.Sub(it.ready()))
+		i.late(it, now)
 	}
-	for _, key := range s.drops {
+	if len(s.alarms) > 0 && !s.alarms[0].due.After(now) { // there was no room for all that is due
+		for _, it := range s.alarms {
+			if it.over || it.due.After(now) {
+				continue
+			}
+			i.Backlog++
+			if i.late(it, now); it.cell != "" {
+				s.uncount(&i, it.cell)
+			} else {
+				i.count(it.kind, -1)
+			}
+		}
+	}
+	for key := range s.drops {
 		s.uncount(&i, key)
 	}
 	for _, it := range s.loose {
@@ -111,6 +128,14 @@ func (s *source) info() ShardInfo {
 		}
 	}
 	return i
+}
+
+// late takes in a step that could run.
+func (i *ShardInfo) late(it *item, now time.Time) {
+	i.Oldest = max(i.Oldest, now.Sub(it.ready()))
+	if !it.due.IsZero() && !it.due.After(now) {
+		i.Overdue++
+	}
 }
 
 func (s *source) uncount(i *ShardInfo, cell string) {

@@ -6,10 +6,11 @@
 //	…
 //	log, err := eventlog.Open(ctx, store, &eventlog.Options{Hooks: hooks})
 //	…
+//	err = prommetrics.Outbox(reg, stepRunner)
 //	err = prommetrics.Projections(reg, runner)
 //
 // docs/metrics.md lists the metrics. They are labelled by shard and by the names
-// that a program declares (models, projections), never by streams or by anything
+// that a program declares (models, step types, projections), never by streams or by anything
 // else that grows with the data.
 //
 // What is registered twice is refused. A program with several logs, or several

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/prommetrics"
 )
 
@@ -37,4 +38,35 @@ func ExampleLog() {
 		}
 	}
 	// Output: rollforward_eventlog_events_total 2
+}
+
+func ExampleOutbox() {
+	ctx := context.Background()
+	l, err := eventlog.Open(ctx, memlog.Open(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	reg := prometheus.NewRegistry()
+	runner := &outbox.Runner{Log: l, Handlers: []outbox.Handler{creditHandler}}
+	if err := prommetrics.Outbox(reg, runner); err != nil {
+		log.Fatal(err)
+	}
+	_, err = l.Update(ctx, func(tx *eventlog.Tx) error { return outbox.Enqueue(tx, credit{To: "account/ada", N: 1}) })
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := runner.Drain(ctx); err != nil {
+		log.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "rollforward_outbox_batch_steps" {
+			fmt.Println(f.GetName(), f.GetMetric()[0].GetHistogram().GetSampleSum())
+		}
+	}
+	// Output: rollforward_outbox_batch_steps 1
 }

@@ -35,12 +35,20 @@ func counters(subsystem, name, help string, labels ...string) *prometheus.Counte
 }
 
 func histogram(subsystem, name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
+	return prometheus.NewHistogram(histogramOpts(subsystem, name, help, buckets))
+}
+
+func histograms(subsystem, name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(histogramOpts(subsystem, name, help, buckets), labels)
+}
+
+func histogramOpts(subsystem, name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help,
 		Buckets:                         buckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  160,
 		NativeHistogramMinResetDuration: time.Hour,
-	})
+	}
 }
 
 // The classic buckets: from a fast disk to a store that hangs, and from one to as

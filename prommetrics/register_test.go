@@ -12,7 +12,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 	"github.com/rollforward/rollforward/prommetrics"
 )
@@ -28,6 +30,33 @@ func registerAll(t *testing.T, reg prometheus.Registerer) {
 	if err := prommetrics.Projections(reg, r); err != nil {
 		t.Fatal(err)
 	}
+	registerOutbox(t, reg)
+}
+
+func registerOutbox(t *testing.T, reg prometheus.Registerer) {
+	t.Helper()
+	l := eventlogtest.New(t)
+	swept := make(chan struct{}, 1)
+	r := &outbox.Runner{Log: l, Handlers: []outbox.Handler{creditHandler}}
+	r.Hooks.Sweep = func(outbox.SweepInfo) {
+		select {
+		case swept <- struct{}{}:
+		default:
+		}
+	}
+	if err := prommetrics.Outbox(reg, r); err != nil {
+		t.Fatal(err)
+	}
+	r.Hooks.Trouble(-1, errRefused)
+	if _, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return outbox.Enqueue(tx, credit{"a", 2}) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-swept
+	run(t, r)
+	<-swept // it has its shards
 }
 
 // docs/metrics.md has a row for each metric, and says of it what it says itself.

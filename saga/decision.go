@@ -20,9 +20,8 @@ type decision struct {
 	stream string
 	id     string
 	i      *instance
-	data   any      // decoded; nil: not yet
-	tags   []string // of the events
-	strict bool     // what goes wrong is the caller's, not the instance's
+	data   any  // decoded; nil: not yet
+	strict bool // what goes wrong is the caller's, not the instance's
 }
 
 // load makes ready for a message to an instance. One of an earlier version moves,
@@ -43,7 +42,6 @@ func (e *engine) load(tx *eventlog.Tx, stream string) (*decision, error) {
 	}
 	if meta := tx.Meta(); !i.Chain.IsZero() && meta.Correlation != i.Chain {
 		meta.Correlation = i.Chain // what follows belongs to the instance's chain, whoever sent the message
-		d.tags = []string{outbox.ChainTag(i.Chain)}
 	}
 	var m *migration
 	if d.prog, m, d.lost = e.find(i.Version); errors.Is(d.lost, errNewer) {
@@ -79,7 +77,6 @@ func (d *decision) put(typ string, e *event, tags ...string) error {
 	if err != nil {
 		return err
 	}
-	tags = append(tags, d.tags...)
 	if err := d.tx.Append(d.stream, sys.Event{Type: typ, Data: data, Tags: tags}); err != nil {
 		return err
 	}

@@ -120,10 +120,10 @@ func (d *decision) behind(after string) (string, error) {
 	}
 	to := ""
 	if err := guard(func() error { to = step.next(data); return nil }); err != nil {
-		return "", fmt.Errorf("Next of step %q: %w", after, err)
+		return "", fmt.Errorf("the Next of step %q: %w", after, err)
 	}
 	if !slices.Contains(step.routes(), to) {
-		return "", fmt.Errorf("Next of step %q says %q, which is none of its Routes", after, to)
+		return "", fmt.Errorf("the Next of step %q says %q, which is none of its Routes", after, to)
 	}
 	return to, nil
 }

@@ -25,11 +25,28 @@ const (
 )
 
 // Main runs root with the arguments of the process and exits with its status.
-// SIGINT and SIGTERM end the command's context; a second one ends the process.
+// SIGINT and SIGTERM end the command's context; a second one ends the process at
+// once.
 func Main(root *cobra.Command) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
+	signals := make(chan os.Signal, 2) // both, however close they come
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		<-signals
+		cancel()
+		die(<-signals)
+	}()
 	os.Exit(Run(ctx, root, os.Args[1:]))
+}
+
+// die ends the process by a signal, as if nobody had listened to it.
+func die(s os.Signal) {
+	signal.Reset(s)
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil && self.Signal(s) == nil {
+		select {}
+	}
+	os.Exit(Failed)
 }
 
 // Run runs root, writes its error, if any, to its error stream, and returns the
@@ -47,6 +64,9 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 		err = fmt.Errorf("interrupted: %w", err)
 	case !begun:
 		err = usageError{err}
+	}
+	if errors.As(err, new(reportedError)) {
+		return Status(err)
 	}
 	fmt.Fprintf(root.ErrOrStderr(), "%s: %s\n", root.Name(), strings.TrimPrefix(err.Error(), root.Name()+": "))
 	status := Status(err)
@@ -94,6 +114,10 @@ func (e usageError) Unwrap() error { return e.error }
 func Usage(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
+
+type reportedError struct{ error }
+
+func (e reportedError) Unwrap() error { return e.error }
 
 // Status returns the exit status that an error means.
 func Status(err error) int {

@@ -4,6 +4,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,22 +53,23 @@ func (d *Daemon) reasons() []error {
 }
 
 const (
-	// workGrace and sideGrace are less than the 8 s that a command may take to
-	// stop; Cloud Run kills it after 10.
+	// workGrace and sideGrace together are less than the 8 s that a command may take
+	// to stop; Cloud Run kills it after 10.
 	workGrace = 7 * time.Second
 	sideGrace = 500 * time.Millisecond
 )
 
 // Run runs work until it returns. When the command's context ends, so does that
-// of work, which then has seven seconds to finish what it has in hand; after that
-// Run returns an error and leaves it, for the process to end. The HTTP side is
-// there from before work begins until after it has returned; without it, when it
-// cannot listen, work does not begin.
+// of work, which then has Grace to finish what it has in hand; after that Run
+// returns an error and leaves it, for the process to end. The HTTP side is there
+// from before work begins until after it has returned; without it, when it cannot
+// listen, work does not begin.
 func (f *Flags) Run(cmd *cobra.Command, work func(ctx context.Context, d *Daemon) error) error {
-	logger, err := f.logger(cmd)
-	if err != nil {
-		return err
-	}
+	logger := f.logging.New(cmd.ErrOrStderr())
+	return f.logging.Failed(logger, cmd.Root().Name(), f.run(cmd, logger, work))
+}
+
+func (f *Flags) run(cmd *cobra.Command, logger *slog.Logger, work func(ctx context.Context, d *Daemon) error) (err error) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	d := &Daemon{Logger: logger, Metrics: newRegistry(), ctx: ctx}
@@ -76,7 +78,7 @@ func (f *Flags) Run(cmd *cobra.Command, work func(ctx context.Context, d *Daemon
 	}
 	lost := d.side.start(cancel)
 	stopping := func() { logger.Info(cmd.Root().Name() + ": stopping") }
-	err = within(ctx, workGrace, stopping, func() error { return work(ctx, d) })
+	err = within(ctx, cmp.Or(f.Grace, workGrace), stopping, func() error { return work(ctx, d) })
 	cancel()
 	d.side.stop()
 	return errors.Join(err, lost())

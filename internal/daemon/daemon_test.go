@@ -73,13 +73,13 @@ func TestVariables(t *testing.T) {
 		}
 		return addr, stderr.String()
 	}
-	t.Setenv(listenVariable, "")
-	t.Setenv(formatVariable, "")
+	t.Setenv("EVENTLOG_LISTEN", "")
+	t.Setenv("EVENTLOG_LOG_FORMAT", "")
 	if a, log := addr(); a != "" || !strings.Contains(log, "level=INFO msg=hello n=1") || strings.Contains(log, "listening") {
 		t.Errorf("nothing given: listens on %q: %s", a, log)
 	}
-	t.Setenv(listenVariable, "127.0.0.1:0")
-	t.Setenv(formatVariable, "json")
+	t.Setenv("EVENTLOG_LISTEN", "127.0.0.1:0")
+	t.Setenv("EVENTLOG_LOG_FORMAT", "json")
 	a, log := addr()
 	var line struct{ Level, Msg, Address string }
 	if err := json.Unmarshal([]byte(strings.Split(log, "\n")[0]), &line); err != nil || a == "" || line.Address != a || line.Msg != "worker: listening" {
@@ -88,19 +88,22 @@ func TestVariables(t *testing.T) {
 	if a, log := addr("--listen", "", "--log-format", "text"); a != "" || !strings.Contains(log, "msg=hello") {
 		t.Errorf("flags over variables: listens on %q: %s", a, log)
 	}
-	t.Setenv(formatVariable, "xml")
+	t.Setenv("EVENTLOG_LOG_FORMAT", "xml")
 	var stderr stream
-	if status := command(t.Context(), &stderr, never(t)); status != cli.Misused || !strings.Contains(stderr.String(), formatVariable) {
+	if status := command(t.Context(), &stderr, never(t)); status != cli.Misused || !strings.Contains(stderr.String(), "EVENTLOG_LOG_FORMAT") {
 		t.Errorf("status %d: %s", status, &stderr)
 	}
 }
 
 func TestWorkFails(t *testing.T) {
 	t.Parallel()
-	var stderr stream
-	status := command(t.Context(), &stderr, func(context.Context, *Daemon) error { return errors.New("oh") }, "--listen", "127.0.0.1:0")
-	if status != cli.Failed || !strings.Contains(stderr.String(), "worker: oh\n") {
-		t.Errorf("status %d: %s", status, &stderr)
+	for format, says := range map[string]string{"text": "\nworker: oh\n", "json": `"msg":"worker: failed","err":"oh"}` + "\n"} {
+		var stderr stream
+		status := command(t.Context(), &stderr, func(context.Context, *Daemon) error { return errors.New("oh") },
+			"--listen", "127.0.0.1:0", "--log-format", format)
+		if status != cli.Failed || !strings.HasSuffix(stderr.String(), says) || strings.Count(stderr.String(), "oh") != 1 {
+			t.Errorf("%s: status %d: %s", format, status, &stderr)
+		}
 	}
 }
 

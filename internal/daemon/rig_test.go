@@ -40,6 +40,7 @@ func command(ctx context.Context, stderr io.Writer, work func(ctx context.Contex
 	var f Flags
 	cmd := &cobra.Command{Use: "worker", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error { return f.Run(cmd, work) }}
 	f.AddFlags(cmd)
+	cli.Env(cmd)
 	cmd.SetErr(stderr)
 	return cli.Run(ctx, cmd, args)
 }

@@ -23,14 +23,14 @@ type side struct {
 
 // serve opens the listener, if one is wanted. Connections wait until start.
 func (f *Flags) serve(cmd *cobra.Command, d *Daemon) (*side, error) {
-	addr := given(cmd, "listen", f.listen, listenVariable)
+	addr := f.listen
 	if addr == "" {
 		return nil, nil
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(cmd.Context(), "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("cannot listen on %s (--listen, %s): %w", addr, listenVariable, err)
+		return nil, fmt.Errorf("cannot listen on %s (--listen, EVENTLOG_LISTEN): %w", addr, err)
 	}
 	d.Addr = l.Addr().String()
 	d.Logger.Info(cmd.Root().Name()+": listening", "address", d.Addr)

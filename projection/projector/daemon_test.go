@@ -141,7 +141,7 @@ func TestOneStops(t *testing.T) {
 		}
 	}
 	status("while another process has the log")
-	if code := s.stop(); code != cli.Failed || !strings.Contains(s.stderr.String(), "projector: projection: "+reason) {
+	if code := s.stop(); code != cli.Failed || !strings.Contains(s.stderr.String(), "err\":\"projection: "+reason) {
 		t.Errorf("status %d: %s", code, s.stderr)
 	}
 	status("later")

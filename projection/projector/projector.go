@@ -60,5 +60,7 @@ usage.`,
 	s.addFlags(root)
 	s.daemon.AddFlags(root)
 	root.AddCommand(run, newRebuild(s), newStatus(s))
+	cli.Env(root)
+	cli.Env(run)
 	return root
 }

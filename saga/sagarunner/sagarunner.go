@@ -4,12 +4,11 @@
 //	func main() { sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()}) }
 //
 // It works on a log in a directory (package pebblelog) until SIGINT or SIGTERM.
+// Every flag can be given as a variable of the environment: --sweep as
+// EVENTLOG_SWEEP.
 package sagarunner
 
 import (
-	"errors"
-	"log/slog"
-
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -30,7 +29,8 @@ type Options struct {
 
 // Main runs the command with the arguments of the process and exits: status 0
 // for success, 1 for failure, 2 for wrong usage. SIGINT and SIGTERM end it after
-// the batches in hand; a second one ends it at once.
+// the batches in hand, with its leases given back, or at the latest two seconds
+// after what --grace says; a second one ends it at once.
 func Main(o Options) { cli.Main(newCommand(o)) }
 
 func newCommand(o Options) *cobra.Command {
@@ -43,37 +43,25 @@ func newCommand(o Options) *cobra.Command {
 		Short: "Roll the steps and sagas of an event log forward",
 		Long: o.Name + ` rolls the steps and sagas that are stored in the event log in a directory
 forward, each exactly once, however often it is stopped, killed and started
-again. It runs until SIGINT or SIGTERM, finishing the batches in hand, and
-writes what fails to standard error. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
+again. It runs until SIGINT or SIGTERM: then it finishes the batches in hand, for
+as long as --grace, and gives its leases back, so that the next one goes on at
+once. A second signal ends it at once, which loses nothing either.
+
+With --listen it answers GET /health/live, /health/ready (200, or 503 with the
+reasons, such as that it cannot keep its leases) and /metrics. What fails is
+written to standard error. Each flag can be set by the variable in brackets; the
+command line wins. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
 		Example: "  " + o.Name + ` --log data
-  ` + o.Name + ` --log data --drain`,
+  ` + o.Name + ` --log data --drain
+  ` + o.Name + ` --log data --listen 127.0.0.1:9464 --log-format json
+  EVENTLOG_LOG=data EVENTLOG_SWEEP=200ms ` + o.Name,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd) },
 	}
 	s.store.AddFlag(cmd)
+	s.daemon.AddFlags(cmd)
+	s.tuning.addFlags(cmd)
 	cmd.Flags().BoolVar(&s.drain, "drain", false, "stop as soon as nothing is due")
+	cli.Env(cmd)
 	return cmd
-}
-
-// A site is where the command works.
-type site struct {
-	Options
-	store cli.Store
-	drain bool
-}
-
-func (s *site) run(cmd *cobra.Command) (err error) {
-	logger := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-	log, err := s.store.Open(cmd.Context(), cli.Write, s.Log)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, log.Close()) }()
-	r := &outbox.Runner{Log: log, Handlers: s.Handlers, Logger: logger}
-	if s.drain {
-		return r.Drain(cmd.Context())
-	}
-	logger.Info(s.Name+": running", "handlers", len(s.Handlers))
-	defer func() { logger.Info(s.Name + ": stopped") }()
-	return r.Run(cmd.Context())
 }

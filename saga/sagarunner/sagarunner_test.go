@@ -1,14 +1,10 @@
 package sagarunner
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -30,21 +26,12 @@ var greet = saga.Saga[greeting]{Name: "greet", Version: 1, Steps: saga.Steps[gre
 	Do:   func(tx *eventlog.Tx, g *greeting) error { return tx.Append("person/"+g.To, greeted{}) },
 }}}
 
-// TestMain is the command itself where a test starts it as a process.
-func TestMain(m *testing.M) {
-	if os.Getenv("SAGARUNNER_TEST") == "1" {
-		Main(Options{Name: "greeter", Handlers: greet.Handlers()})
-	}
-	os.Exit(m.Run())
-}
-
-// newLog makes a log in which a saga waits to be run.
-func newLog(t *testing.T) (dir string) {
+// newLog makes a log and has fn write to it.
+func newLog(t *testing.T, fn func(tx *eventlog.Tx) error) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "log")
 	l := open(t, dir)
-	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return greet.Start(tx, "1", greeting{"ann"}) })
-	if err != nil {
+	if _, err := l.Update(t.Context(), fn); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.Close(); err != nil {
@@ -52,6 +39,9 @@ func newLog(t *testing.T) (dir string) {
 	}
 	return dir
 }
+
+// start starts the saga that waits to be run.
+func start(tx *eventlog.Tx) error { return greet.Start(tx, "1", greeting{"ann"}) }
 
 func open(t *testing.T, dir string) *eventlog.Log {
 	t.Helper()
@@ -66,18 +56,29 @@ func open(t *testing.T, dir string) *eventlog.Log {
 	return l
 }
 
-func state(t *testing.T, dir string) saga.State {
+// look looks at a log, whose integrity it checks.
+func look(t *testing.T, dir string, fn func(l *eventlog.Log)) {
 	t.Helper()
 	l := open(t, dir)
-	defer l.Close()
+	fn(l)
 	if err := eventlog.Check(t.Context(), l); err != nil {
 		t.Error(err)
 	}
-	st, err := greet.Status(t.Context(), l, "1")
-	if err != nil {
-		t.Fatal(err)
+	if err := l.Close(); err != nil {
+		t.Error(err)
 	}
-	return st.State
+}
+
+func state(t *testing.T, dir string) (state saga.State) {
+	t.Helper()
+	look(t, dir, func(l *eventlog.Log) {
+		st, err := greet.Status(t.Context(), l, "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		state = st.State
+	})
+	return state
 }
 
 // run runs the command in this process.
@@ -91,9 +92,10 @@ func run(t *testing.T, ctx context.Context, o Options, args ...string) (status i
 }
 
 func TestDrain(t *testing.T) {
-	dir := newLog(t)
+	dir := newLog(t, start)
 	t.Setenv("EVENTLOG_LOG", dir)
-	if status, stderr := run(t, t.Context(), Options{Handlers: greet.Handlers()}, "--drain"); status != 0 {
+	t.Setenv("EVENTLOG_DRAIN", "true")
+	if status, stderr := run(t, t.Context(), Options{Handlers: greet.Handlers()}); status != 0 {
 		t.Errorf("status %d: %s", status, stderr)
 	}
 	if s := state(t, dir); s != saga.Completed {
@@ -103,21 +105,33 @@ func TestDrain(t *testing.T) {
 
 func TestExitStatus(t *testing.T) {
 	t.Parallel()
-	dir := newLog(t)
-	tests := map[string]struct {
+	dir := newLog(t, start)
+	for name, test := range map[string]struct {
 		options Options
 		args    []string
 		status  int
 		says    string
 	}{
-		"no log named":     {Options{}, nil, 2, "--log"},
-		"an unknown flag":  {Options{}, []string{"--log", dir, "--no"}, 2, "--no"},
-		"an argument":      {Options{}, []string{"--log", dir, "x"}, 2, "x"},
-		"no such log":      {Options{}, []string{"--log", dir + "x"}, 1, dir + "x"},
-		"invalid handlers": {Options{Handlers: []outbox.Handler{{}}}, []string{"--log", dir}, 1, "handler 0"},
-		"help":             {Options{}, []string{"--help"}, 0, "forward"},
-	}
-	for name, test := range tests {
+		"no log named":       {Options{}, nil, 2, "--log"},
+		"an unknown flag":    {Options{}, []string{"--log", dir, "--no"}, 2, "--no"},
+		"an argument":        {Options{}, []string{"--log", dir, "x"}, 2, "x"},
+		"no such log":        {Options{}, []string{"--log", dir + "x"}, 1, dir + "x"},
+		"invalid handlers":   {Options{Handlers: []outbox.Handler{{}}}, []string{"--log", dir}, 1, "handler 0"},
+		"help":               {Options{}, []string{"--help"}, 0, "forward"},
+		"help of variables":  {Options{}, []string{"--help"}, 0, "[EVENTLOG_READ_AHEAD] (default 4096)"},
+		"no batch":           {Options{}, []string{"--log", dir, "--batch", "0"}, 2, "--batch is 0: want more than 0"},
+		"a negative sweep":   {Options{}, []string{"--log", dir, "--sweep", "-1s"}, 2, "--sweep is -1s"},
+		"no grace":           {Options{}, []string{"--log", dir, "--grace", "0"}, 2, "--grace is 0s"},
+		"an absurd batch":    {Options{}, []string{"--log", dir, "--batch", "1000000"}, 2, "option Batch is 1000000: 1 to 10000"},
+		"a tiny read-ahead":  {Options{}, []string{"--log", dir, "--read-ahead", "1"}, 2, "option ReadAhead is 1"},
+		"a short lease":      {Options{}, []string{"--log", dir, "--sweep", "10s", "--lease", "11s"}, 2, "option Lease is 11s"},
+		"an absurd lease":    {Options{}, []string{"--log", dir, "--lease", "1000h"}, 2, "option Lease is 1000h"},
+		"targets":            {Options{}, []string{"--log", dir, "--targets", "many"}, 2, "--targets"},
+		"an absurd address":  {Options{}, []string{"--log", dir, "--listen", "9464"}, 1, "cannot listen on 9464"},
+		"a strange format":   {Options{}, []string{"--log", dir, "--log-format", "xml"}, 2, "want one of text, json"},
+		"a strange level":    {Options{}, []string{"--log", dir, "--log-level", "loud"}, 2, "want one of debug"},
+		"errors for machine": {Options{}, []string{"--log", dir + "x", "--log-format", "json"}, 1, `"msg":"sagarunner: failed"`},
+	} {
 		status, stderr := run(t, t.Context(), test.options, test.args...)
 		if status != test.status || !strings.Contains(stderr, test.says) {
 			t.Errorf("%s: status %d, want %d: %s", name, status, test.status, stderr)
@@ -125,44 +139,22 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-// TestSIGTERM ends the process after the work in hand, with status 0.
-func TestSIGTERM(t *testing.T) {
-	t.Parallel()
-	dir := newLog(t)
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+// What is wrong in a variable is named.
+func TestVariables(t *testing.T) {
+	dir := newLog(t, start)
+	for variable, value := range map[string]string{"EVENTLOG_SWEEP": "soon", "EVENTLOG_BATCH": "1e3", "EVENTLOG_DRAIN": "perhaps", "EVENTLOG_LOG_LEVEL": "loud"} {
+		t.Setenv(variable, value)
+		status, stderr := run(t, t.Context(), Options{}, "--log", dir)
+		if status != 2 || !strings.Contains(stderr, "the variable "+variable+` is "`+value+`": `) {
+			t.Errorf("%s=%s: status %d: %s", variable, value, status, stderr)
+		}
+		t.Setenv(variable, "")
 	}
-	cmd := exec.CommandContext(t.Context(), exe, "--log", dir)
-	cmd.Env = append(os.Environ(), "SAGARUNNER_TEST=1")
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	t.Setenv("EVENTLOG_READ_AHEAD", "7")
+	if status, stderr := run(t, t.Context(), Options{}, "--log", dir); status != 2 || !strings.Contains(stderr, "option ReadAhead is 7") {
+		t.Errorf("status %d: %s", status, stderr)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(stderr)
-	if !lines.Scan() || !strings.Contains(lines.Text(), "greeter: running") {
-		t.Errorf("says %q", lines.Text())
-	}
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	last := ""
-	for lines.Scan() {
-		last = lines.Text()
-	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("%v: %s", err, last)
-	}
-	if !strings.Contains(last, "greeter: stopped") {
-		t.Errorf("says %q at last", last)
-	}
-	if status, stderr := run(t, t.Context(), Options{Handlers: greet.Handlers()}, "--log", dir, "--drain"); status != 0 {
-		t.Errorf("status %d: %s", status, stderr) // the log was given back
-	}
-	if s := state(t, dir); s != saga.Completed {
-		t.Errorf("the saga is %s", s)
+	if status, stderr := run(t, t.Context(), Options{}, "--log", dir, "--drain", "--read-ahead", "8"); status != 0 {
+		t.Errorf("status %d: %s", status, stderr)
 	}
 }

@@ -1,0 +1,104 @@
+package sagarunner
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/daemon"
+	"github.com/rollforward/rollforward/outbox"
+	"github.com/rollforward/rollforward/prommetrics"
+)
+
+// A site is where the command works.
+type site struct {
+	Options
+	store  cli.Store
+	daemon daemon.Flags
+	tuning tuning
+	drain  bool
+}
+
+// patience is for how long beyond the grace a stop may take: giving the leases
+// back and closing the log need some of it. A handler that never returns, or a
+// disk that hangs, does not keep the process; what was not done is done by
+// whoever comes next.
+const patience = 2 * time.Second
+
+func (s *site) run(cmd *cobra.Command) error {
+	if s.tuning.grace > 0 {
+		s.daemon.Grace = s.tuning.grace + patience
+	}
+	return s.daemon.Run(cmd, s.work)
+}
+
+// work opens the log and rolls its steps forward.
+func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
+	log, err := s.open(ctx, d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+	r := &outbox.Runner{Log: log, Handlers: s.Handlers, Name: s.Name, Logger: d.Logger}
+	if err := errors.Join(s.tuning.apply(r), prommetrics.Outbox(d.Metrics, r)); err != nil {
+		return err
+	}
+	d.Ready(func() []error { return reasons(ctx, r) })
+	if s.drain {
+		return r.Drain(ctx)
+	}
+	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
+	defer func() { d.Logger.Info(s.Name + ": stopped") }()
+	return r.Run(ctx)
+}
+
+// open opens the log, with its metrics beside the hooks that it has.
+func (s *site) open(ctx context.Context, d *daemon.Daemon) (*eventlog.Log, error) {
+	hooks, err := prommetrics.Log(d.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	o := eventlog.Options{}
+	if s.Log != nil {
+		o = *s.Log
+	}
+	o.Hooks = both(o.Hooks, hooks)
+	return s.store.Open(ctx, cli.Write, &o)
+}
+
+// both calls a's functions, where there are some, and b's, which has all.
+func both(a, b eventlog.Hooks) eventlog.Hooks {
+	out := b
+	if a.Group != nil {
+		out.Group = func(i eventlog.GroupInfo) { a.Group(i); b.Group(i) }
+	}
+	if a.Conflict != nil {
+		out.Conflict = func() { a.Conflict(); b.Conflict() }
+	}
+	if a.Snapshot != nil {
+		out.Snapshot = func(model string, bytes int) { a.Snapshot(model, bytes); b.Snapshot(model, bytes) }
+	}
+	return out
+}
+
+// probePatience is how long a probe waits for a runner that is busy: one that
+// does not answer is not well.
+const probePatience = time.Second
+
+// reasons returns what keeps the runner from working.
+func reasons(ctx context.Context, r *outbox.Runner) []error {
+	ctx, cancel := context.WithTimeout(ctx, probePatience)
+	defer cancel()
+	st, err := r.Status(ctx)
+	switch {
+	case err != nil:
+		return []error{err}
+	case !st.Running:
+		return []error{outbox.ErrNotRunning}
+	}
+	return st.Errs
+}
