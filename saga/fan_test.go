@@ -211,3 +211,25 @@ func TestManyChildren(t *testing.T) {
 		})
 	}
 }
+
+// TestLargeChildren: data and inputs that each just fit are spread over as many commits as
+// it takes, and taken out again; what is too large refuses the step.
+func TestLargeChildren(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]saga.State{saga.MaxData - 100: saga.Completed, saga.MaxData: saga.Compensated} {
+		l := eventlogtest.New(t)
+		large := &saga.Saga[count]{Name: "round", Version: 1, Steps: saga.Steps[count]{adding("one"), {
+			Name: "many",
+			Keys: saga.Numbers(func(*count) int { return 6 }),
+			Child: saga.Run(small, func(c *count, key string) errand { return errand{Key: key, Do: strings.Repeat("x", size)} },
+				func(c *count, _ string, e errand) error { c.N += len(e.Do); return nil }),
+		}, adding("two")}}
+		start(t, l, large, "x", count{Log: []string{strings.Repeat("y", saga.MaxData-200)}})
+		drain(t, l, both(large, small)...)
+		st := status(t, l, large, "x")
+		if st.State != want || want == saga.Completed && st.Data.N != 6*size+2 || want != saga.Completed && !strings.Contains(st.Err.Error(), "too large") {
+			t.Errorf("%d bytes: %s: %d %v", size, st.State, st.Data.N, st.Err)
+		}
+		leftovers(t, l)
+	}
+}

@@ -1,7 +1,6 @@
 package saga
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -173,11 +172,12 @@ func (d *decision) command(n *next, typ string) error {
 	if err := checkTarget(n.On); err != nil {
 		return err
 	}
-	c, err := json.Marshal(command{ID: d.id, N: n.N, Of: n.Of, V: d.i.Version, Data: []byte(d.i.Data)})
+	c := command{ID: d.id, N: n.N, Of: n.Of, V: d.i.Version, Data: []byte(d.i.Data)}
+	data, err := c.stored()
 	if err != nil {
 		return err
 	}
-	n.Sent, err = d.send(time.Time{}, outbox.Raw{Type: typ, Stream: n.On, Data: c})
+	n.Sent, err = d.send(time.Time{}, outbox.Raw{Type: typ, Stream: n.On, Data: data})
 	if errors.Is(err, outbox.ErrStep) {
 		err = fmt.Errorf("%w: %w", errSend, err)
 	}

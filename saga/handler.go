@@ -87,7 +87,7 @@ func (w *worker) change(tx *eventlog.Tx, raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
-	return tell(tx, w.name, c.ID, toReply, r)
+	return tell(tx, w.name, c.ID, toReply, &r)
 }
 
 func (w *worker) run(c command, fn func(*job) error) (reply, error) {
@@ -110,7 +110,7 @@ func (w *worker) failed(tx *eventlog.Tx, raw outbox.Raw, cause error) error {
 	if err != nil { // it is none of ours, and leaves nothing behind but its error
 		return nil
 	}
-	return tell(tx, w.name, c.ID, toReply, reply{N: c.N, Error: brief(cause), Lost: errors.Is(cause, errNewer)})
+	return tell(tx, w.name, c.ID, toReply, &reply{N: c.N, Error: brief(cause), Lost: errors.Is(cause, errNewer)})
 }
 
 // call is change for what lies outside of the log.
@@ -128,7 +128,7 @@ func (w *worker) call(ctx context.Context, _ string, raw outbox.Raw) (outbox.Ste
 	if err != nil {
 		return nil, err
 	}
-	return message(w.name, c.ID, toReply, r)
+	return message(w.name, c.ID, toReply, &r)
 }
 
 // key names an execution to the outside world.
@@ -147,5 +147,5 @@ func (e *engine) takeBack(tx *eventlog.Tx, raw outbox.Raw) error {
 	if err != nil || done {
 		return err
 	}
-	return tell(tx, e.name, b.ID, toReply, reply{N: b.N, Stopped: true})
+	return tell(tx, e.name, b.ID, toReply, &reply{N: b.N, Stopped: true})
 }

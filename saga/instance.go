@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -118,8 +119,8 @@ var instances = eventlog.Model[instance]{Name: "$saga", Version: 2, Else: fold}
 // fold applies a record of an instance's stream.
 func fold(i *instance, r eventlog.Record) error {
 	var e event
-	if err := r.Decode(&e); err != nil {
-		return err
+	if err := e.parse(r.Data); err != nil {
+		return fmt.Errorf("%s at version %d: %w", r.Type, r.Version, err)
 	}
 	if r.Version == 1 || r.Type == evStarted {
 		i.Chain = r.Meta.Correlation

@@ -84,7 +84,13 @@ type recall struct {
 
 // message makes a step for the stream of an instance.
 func message(saga, id, what string, payload any) (outbox.Raw, error) {
-	data, err := json.Marshal(payload)
+	var data []byte
+	var err error
+	if r, ok := payload.(*reply); ok {
+		data, err = r.stored()
+	} else {
+		data, err = json.Marshal(payload)
+	}
 	return outbox.Raw{Type: typeOf(saga, what), Stream: streamOf(saga, id), Data: data}, err
 }
 
@@ -100,7 +106,12 @@ func tell(tx *eventlog.Tx, saga, id, what string, payload any) error {
 // read decodes a payload. What cannot be read is no work of this package, and is not
 // tried again.
 func read[M any](raw outbox.Raw) (m M, err error) {
-	if err := json.Unmarshal(raw.Data, &m); err != nil {
+	if p, ok := any(&m).(interface{ parse([]byte) error }); ok {
+		err = p.parse(raw.Data)
+	} else {
+		err = json.Unmarshal(raw.Data, &m)
+	}
+	if err != nil {
 		return m, outbox.Abort(fmt.Errorf("decode %s: %w", raw.Type, err))
 	}
 	return m, nil

@@ -62,35 +62,29 @@ func react(t testing.TB, l *eventlog.Log, rs saga.Reactions, category string) {
 	}
 }
 
+// fill appends what shops and customers do.
+func fill(t testing.TB, l *eventlog.Log) {
+	t.Helper()
+	for n := range 3 {
+		for stream, e := range map[string]eventlog.Event{"order": placed{fmt.Sprint(n)}, "payment": paid{fmt.Sprint(n), 10 * n}} {
+			if _, err := l.Append(context.Background(), fmt.Sprintf("%s/%d", stream, n), nil, e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestProcessManager: events start sagas and signal them, in whatever order they are
 // read and however often, each once.
 func TestProcessManager(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
-	for k, category := range map[int]string{1: "order", 2: "payment"} {
-		_ = k
-		for n := range 3 {
-			var e eventlog.Event = placed{fmt.Sprint(n)}
-			if category == "payment" {
-				e = paid{fmt.Sprint(n), 10 * n}
-			}
-			if _, err := l.Append(t.Context(), fmt.Sprintf("%s/%d", category, n), nil, e); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	fill(t, l)
 	for _, category := range []string{"payment", "order", "payment", "order", "order"} {
 		react(t, l, shop, category)
 		drain(t, l, orders.Handlers()...)
 	}
-	for n := range 3 {
-		if st := status(t, l, &orders, fmt.Sprint(n)); st.State != saga.Completed || st.Data.Cents != 10*n {
-			t.Errorf("%+v", st)
-		}
-	}
-	if got := strings.Join(notes(t, l, "shipment"), " "); len(strings.Fields(got)) != 3 {
-		t.Errorf("shipped %q", got)
-	}
+	shipped(t, l)
 	if err := shop.React(nil, eventlog.Record{Type: "another"}); err != nil {
 		t.Error(err)
 	}
@@ -99,6 +93,45 @@ func TestProcessManager(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	leftovers(t, l)
+}
+
+func shipped(t testing.TB, l *eventlog.Log) {
+	t.Helper()
+	for n := range 3 {
+		if st := status(t, l, &orders, fmt.Sprint(n)); st.State != saga.Completed || st.Data.Cents != 10*n {
+			t.Errorf("%+v", st)
+		}
+	}
+	if got := notes(t, l, "shipment"); len(got) != 3 {
+		t.Errorf("shipped %q", got)
+	}
+}
+
+// TestReactor: an outbox.Reactor brings the events.
+func TestReactor(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	stop := run(t, l, orders.Handlers()...)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- (&outbox.Reactor{Log: l, Name: "shop", Types: shop.Types(), React: shop.React}).Run(ctx)
+	}()
+	fill(t, l)
+	for n := range 3 {
+		for st, err := range orders.Follow(ctx, l, fmt.Sprint(n)) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = st
+		}
+	}
+	shipped(t, l)
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	stop()
 }
 
 // TestBegin: a message starts a saga once; what Start would refuse is a dead letter, or

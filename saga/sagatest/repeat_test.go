@@ -187,6 +187,32 @@ func TestTroubles(t *testing.T) {
 	}
 }
 
+// TestJump: the clock jumps ahead where that is wanted, by the seed; waits that had to be
+// are over then.
+func TestJump(t *testing.T) {
+	t.Parallel()
+	s := sagaOf(noting("one"), saga.Step[nothing]{Name: "wait", Wait: time.Minute}, noting("two"))
+	far := 0
+	for seed := range uint64(6) {
+		failed, _ := failures(t, s, &Options{Jump: 24 * time.Hour}, seed, func(w *World) {
+			begin := time.Now()
+			w.When(func(tx *eventlog.Tx) error { return s.Start(tx, "1", nothing{}) })
+			w.Settle()
+			if time.Since(begin) > time.Hour {
+				far++
+			}
+			w.Sleep(time.Hour)
+			Ended(w, s, "1", saga.Completed)
+		})
+		if len(failed) > 0 {
+			t.Errorf("seed %d: %v", seed, failed)
+		}
+	}
+	if far < 3 {
+		t.Errorf("the clock jumped in %d of 5 runs", far)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	t.Parallel()
 	for _, o := range []Options{{Processes: -1}, {Processes: 17}, {Seeds: -2}, {Jump: -1}, {Crash: 0.6}, {Repeat: 1}, {Delay: 2}} {

@@ -30,8 +30,9 @@ type Options struct {
 	// Repeat and Delay are the probabilities that a message of a saga comes twice,
 	// and that it is late (0.1 each); negative: never.
 	Repeat, Delay float64
-	// Jump is by how much the clock may jump ahead between two parts of the scenario.
-	// 0: it does not, for what a program does by the clock it then does by the test.
+	// Jump is by how much the clock may jump ahead between two parts of the scenario,
+	// with nobody at work meanwhile. 0: it does not, because then what the scenario
+	// expects depends on no time but its own.
 	Jump time.Duration
 	// Log has the codecs and upcasts that the events need. Its Shards are 4 by default.
 	Log *eventlog.Options

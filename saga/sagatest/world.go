@@ -96,7 +96,7 @@ func (w *World) Send(steps ...outbox.Step) {
 func (w *World) Settle() {
 	w.Helper()
 	if w.opts.Jump > 0 && w.seed != 0 {
-		time.Sleep(time.Duration(w.rand.Int64N(int64(w.opts.Jump))))
+		w.skip(w.log.Now().Add(time.Duration(w.rand.Int64N(int64(w.opts.Jump)))))
 	}
 	for end := time.Now().Add(patience); ; {
 		before := w.position()
