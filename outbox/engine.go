@@ -32,7 +32,7 @@ type engine struct {
 	effects  int
 	slow     map[*batch]time.Time // batches of several targets, and since when
 	ticking  bool
-	looked   bool      // a tick has ended
+	looked   bool // a tick has ended
 	begun    time.Time
 	sweep    time.Time // the next one
 	swept    time.Time // when the last one ended well
