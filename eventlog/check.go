@@ -118,7 +118,8 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 		if commit.time <= last {
 			return keys, corrupt(shard, next, "time %d does not rise over %d", commit.time, last)
 		}
-		for _, s := range commit.streams(nil) {
+		spans := commit.streams(nil)
+		for _, s := range spans {
 			if home := shardOf(s.name, c.log.Shards()); home != shard {
 				return keys, corrupt(shard, next, "stream %s belongs to shard %d", s.name, home)
 			}
@@ -126,7 +127,7 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 				return keys, corrupt(shard, next, "%s goes from version %d to %d", s.name, have, s.first)
 			}
 		}
-		for _, k := range commit.keys(nil, raw.Revision, c.log.opts.Index) {
+		for _, k := range commit.appendKeys(nil, spans, raw.Revision, c.log.opts.Index) {
 			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
 				streams[strings.Clone(k.Name)] = k.Pos // the name is a piece of the commit
 			}
@@ -187,7 +188,7 @@ func (c *checker) missing(ctx context.Context, shard int, tail driver.Revision) 
 		if err != nil {
 			return err
 		}
-		for _, k := range commit.keys(nil, raw.Revision, c.log.opts.Index) {
+		for _, k := range commit.keys(raw.Revision, c.log.opts.Index) {
 			at := driver.Revision(0)
 			for found, err := range c.log.driver.Find(ctx, shard, k.Name, driver.Range{From: k.Pos, To: k.Pos + 1}) {
 				if err != nil {
@@ -221,7 +222,7 @@ func (c *checker) stray(ctx context.Context, shard int, tail driver.Revision) er
 				return err
 			}
 			named := func(own driver.Key) bool { return own.Name == k.Name }
-			if !slices.ContainsFunc(commit.keys(nil, raw.Revision, c.log.opts.Index), named) {
+			if !slices.ContainsFunc(commit.keys(raw.Revision, c.log.opts.Index), named) {
 				return corrupt(shard, raw.Revision, "indexed under %q, which it lacks", k.Name)
 			}
 		}

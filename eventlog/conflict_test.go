@@ -17,6 +17,7 @@ type arena struct {
 	l                              *eventlog.Log
 	here, neighbour, new, far, out string
 	tag, otherTag, row, newRow     string
+	chain, otherChain              eventlog.ID
 }
 
 var arenaTable = eventlog.Table[string]{Name: "arena"}
@@ -25,7 +26,10 @@ var arenaTable = eventlog.Table[string]{Name: "arena"}
 func newArena(l *eventlog.Log, name string) *arena {
 	table := l.ShardOf(arenaTable.Name)
 	at := func(n int, stream string) string { return inShard(l, (table+n)%l.Shards(), stream+"/"+name) }
-	return &arena{l: l, here: at(1, "here"), neighbour: at(1, "neighbour"), new: at(1, "new"), far: at(2, "far"), out: at(3, "out"),
+	var chain, otherChain eventlog.ID
+	copy(chain[:], "1"+name)
+	copy(otherChain[:], "2"+name)
+	return &arena{l: l, chain: chain, otherChain: otherChain, here: at(1, "here"), neighbour: at(1, "neighbour"), new: at(1, "new"), far: at(2, "far"), out: at(3, "out"),
 		tag: "tag " + name, otherTag: "other " + name, row: "k " + name, newRow: "new " + name}
 }
 
@@ -61,6 +65,8 @@ func (a *arena) looks() map[string]func(tx *eventlog.Tx) error {
 		"no such tag":           read(eventlog.Query{Tag: a.otherTag, Shards: home}),
 		"tag everywhere":        read(eventlog.Query{Tag: a.tag, Shards: allShards(a.l)}),
 		"no such tag anywhere":  read(eventlog.Query{Tag: a.otherTag, Shards: allShards(a.l)}),
+		"chain":                 read(eventlog.Query{Correlation: a.chain, Shards: home}),
+		"chain everywhere":      read(eventlog.Query{Correlation: a.chain, Shards: allShards(a.l)}),
 		"shard":                 read(eventlog.Query{Shards: home}),
 		"category in the shard": read(eventlog.Query{Shards: home, Category: "here"}),
 		"row":                   func(tx *eventlog.Tx) error { _, _, err := arenaTable.Get(tx, a.row); return err },
@@ -96,6 +102,16 @@ func (a *arena) changes() map[string]struct {
 	appends := func(stream string, tags ...string) func(tx *eventlog.Tx) error {
 		return func(tx *eventlog.Tx) error { return tx.Append(stream, eventlog.Tagged(entry{"2"}, tags...)) }
 	}
+	scoped := func(stream string, chains ...eventlog.ID) func(tx *eventlog.Tx) error {
+		return func(tx *eventlog.Tx) error {
+			for _, chain := range chains {
+				if err := tx.Scope(eventlog.Meta{Correlation: chain}, func() error { return tx.Append(stream, entry{"2"}) }); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
 	shard := []string{"shard", "category in the shard"}
 	return map[string]struct {
 		do     func(tx *eventlog.Tx) error
@@ -108,6 +124,9 @@ func (a *arena) changes() map[string]struct {
 		"new stream":        {appends(a.new), append(shard, "load a new stream")},
 		"far append":        {appends(a.far), nil},
 		"tagged far append": {appends(a.far, a.tag, a.otherTag), []string{"tag everywhere", "no such tag anywhere"}},
+		"chained neighbour": {scoped(a.neighbour, a.otherChain, a.chain), append(shard, "chain", "chain everywhere")},
+		"other chain":       {scoped(a.neighbour, a.otherChain), shard},
+		"chained far":       {scoped(a.far, a.otherChain, a.chain), []string{"chain everywhere"}},
 		"put":               {func(tx *eventlog.Tx) error { return arenaTable.Put(tx, a.row, "2") }, []string{"row", "rows", "put"}},
 		"same again":        {func(tx *eventlog.Tx) error { return arenaTable.Put(tx, a.row, "1") }, []string{"row", "rows", "put"}},
 		"delete":            {func(tx *eventlog.Tx) error { return arenaTable.Delete(tx, a.row) }, []string{"row", "rows", "no such rows", "put"}},

@@ -27,7 +27,7 @@ func (d *damageable) store() {
 	d.stored = nil
 	for i, c := range d.commits {
 		rev := driver.Revision(i + 1)
-		d.stored = append(d.stored, driver.Commit{Revision: rev, Data: c.encode(damagedShard, rev), Keys: c.keys(nil, rev, Index{})})
+		d.stored = append(d.stored, driver.Commit{Revision: rev, Data: c.encode(damagedShard, rev), Keys: c.keys(rev, Index{})})
 	}
 }
 
@@ -91,6 +91,9 @@ func TestCheckFindsDamage(t *testing.T) {
 			d.commits[1].events[1].version = 1
 			d.store()
 		}, "revision 2: corrupt: stream $x/2 belongs to shard 2"},
+		"chains":        {func(d *damageable) { d.chains() }, ""},
+		"missing chain": {func(d *damageable) { d.chains(); d.unindex(1, correlationKey(testID(3))) }, `revision 2: corrupt: not indexed under "\x01c030405060708090a0b0c0d0e0f101112" at position 2`},
+		"stray chain":   {func(d *damageable) { d.chains(); d.index(2, correlationKey(testID(3)), 3) }, `revision 3: corrupt: indexed under "\x01c030405060708090a0b0c0d0e0f101112", which it lacks`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +117,14 @@ func TestCheckFindsDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// chains gives the second commit events of two chains, and of none.
+func (d *damageable) chains() {
+	c := d.commits[1]
+	c.metas = []Meta{{Correlation: testID(2)}, {Correlation: testID(3)}}
+	c.events[1].meta, c.events[2].meta = 1, 2
+	d.store()
 }
 
 func (d *damageable) unindex(i int, key string) {

@@ -33,7 +33,7 @@ func FuzzDecodeCommit(f *testing.F) {
 			named(t, "refusal", err)
 			return
 		}
-		c.keys(nil, goldenRevision, Index{Types: true, Correlations: true})
+		c.keys(goldenRevision, Index{Types: true, Correlations: true})
 		again := c.encode(goldenShard, goldenRevision)
 		back, err := decodeCommit(goldenShard, goldenRevision, again)
 		if err != nil {
@@ -64,19 +64,23 @@ func TestDecodeEncodeIdentity(t *testing.T) {
 	})
 }
 
+func drawID(t *rapid.T, label string) (id ID) {
+	if rapid.Bool().Draw(t, label+"?") {
+		copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, label))
+	}
+	return id
+}
+
+func drawMeta(t *rapid.T) Meta {
+	text := rapid.StringN(0, 20, 300)
+	return Meta{Correlation: drawID(t, "correlation"), Causation: drawID(t, "causation"), Actor: text.Draw(t, "actor"),
+		Traceparent: text.Draw(t, "trace"), Extra: rapid.MapOfN(text, text, 0, 3).Draw(t, "extra")}
+}
+
 // drawCommit draws a commit as a transaction may make it.
 func drawCommit(t *rapid.T) *commit {
 	text := rapid.StringN(0, 20, 300)
-	id := func(label string) (id ID) {
-		if rapid.Bool().Draw(t, label+"?") {
-			copy(id[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, label))
-		}
-		return id
-	}
-	c := &commit{id: id("id"), time: rapid.Int64().Draw(t, "time"), meta: Meta{
-		Correlation: id("correlation"), Causation: id("causation"), Actor: text.Draw(t, "actor"),
-		Traceparent: text.Draw(t, "trace"), Extra: rapid.MapOfN(text, text, 0, 3).Draw(t, "extra"),
-	}}
+	c := &commit{id: drawID(t, "id"), time: rapid.Int64().Draw(t, "time"), meta: drawMeta(t)}
 	names := rapid.SliceOfNDistinct(text, 1, 20, rapid.ID[string]).Draw(t, "streams")
 	heads := make(map[string]uint64)
 	for index := range rapid.IntRange(0, 12).Draw(t, "events") {
@@ -85,7 +89,7 @@ func drawCommit(t *rapid.T) *commit {
 			heads[name] = rapid.Uint64Max(1<<60).Draw(t, "head")
 		}
 		heads[name]++
-		c.events = append(c.events, event{stream: name, version: heads[name], index: index, typ: text.Draw(t, "type"),
+		c.events = append(c.events, event{stream: name, version: heads[name], index: uint16(index), typ: text.Draw(t, "type"),
 			codec: text.Draw(t, "codec"), tags: rapid.SliceOfN(text, 0, 4).Draw(t, "tags"),
 			data: rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "data")})
 	}
@@ -93,6 +97,16 @@ func drawCommit(t *rapid.T) *commit {
 		c.onces = append(c.onces, once{text.Draw(t, "stream"), text.Draw(t, "id"), rapid.Uint64().Draw(t, "hash")})
 	}
 	c.tables = rapid.SliceOfN(text, 0, 3).Draw(t, "tables")
+	if len(c.events) > 0 {
+		all := []Meta{c.meta}
+		for range rapid.IntRange(0, 4).Draw(t, "metas") {
+			all = append(all, drawMeta(t))
+		}
+		for i := range c.events {
+			c.events[i].meta = uint16(rapid.IntRange(0, len(all)-1).Draw(t, "meta"))
+		}
+		tabulate(all, []*commit{c})
+	}
 	return c
 }
 
@@ -126,7 +140,7 @@ func TestManyStreams(t *testing.T) {
 	c := &commit{id: testID(1), time: 1}
 	for i := range 200 {
 		name := fmt.Sprintf("s/%d", i%50)
-		c.events = append(c.events, event{stream: name, version: uint64(1 + i/50), index: i, typ: "t", tags: []string{name}})
+		c.events = append(c.events, event{stream: name, version: uint64(1 + i/50), index: uint16(i), typ: "t", tags: []string{name}})
 	}
 	spans := c.streams(nil)
 	if len(spans) != 50 {
@@ -137,7 +151,7 @@ func TestManyStreams(t *testing.T) {
 			t.Errorf("stream %d: %+v", i, s)
 		}
 	}
-	if keys := c.keys(nil, 9, Index{}); len(keys) != 100 {
+	if keys := c.keys(9, Index{}); len(keys) != 100 {
 		t.Errorf("%d keys, expected each stream and each tag once", len(keys))
 	}
 	back, err := decodeCommit(goldenShard, goldenRevision, c.encode(goldenShard, goldenRevision))

@@ -17,12 +17,19 @@ var errTruncated = errors.New("truncated")
 
 func (d *decoder) bytes(n int) []byte {
 	if d.err != nil || n > len(d.b) {
-		d.err, d.b = errTruncated, nil
+		d.fail(errTruncated)
 		return nil
 	}
 	out := d.b[:n:n]
 	d.b = d.b[n:]
 	return out
+}
+
+// fail notes an error, if it is the first.
+func (d *decoder) fail(err error) {
+	if d.err == nil {
+		d.err, d.b = err, nil
+	}
 }
 
 func (d *decoder) fixed64() uint64 {
@@ -40,7 +47,7 @@ func (d *decoder) uvarint() uint64 {
 	}
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {
-		d.err, d.b = errTruncated, nil
+		d.fail(errTruncated)
 		return 0
 	}
 	d.b = d.b[n:]
@@ -52,7 +59,7 @@ func (d *decoder) uvarint() uint64 {
 func (d *decoder) count(size int) int {
 	n := d.uvarint()
 	if n > uint64(len(d.b)/size) {
-		d.err, d.b = errTruncated, nil
+		d.fail(errTruncated)
 		return 0
 	}
 	return int(n)

@@ -69,7 +69,8 @@ func playTx(tx *eventlog.Tx, i int) error {
 	tx.Meta().Actor, tx.Meta().Extra = "ada", map[string]string{"n": fmt.Sprint(i)}
 	_ = tx.Savepoint(func() error { return join(tx.Append("a/1", entry{"rolled back"}), errNo) })
 	err = join(tx.Append("a/1", entry{fmt.Sprint(len(d.Text))}), tx.Append("b/1", eventlog.Tagged(entry{"b"}, "t0", "t1")),
-		notes.Put(tx, fmt.Sprint("k", i%3), fmt.Sprint(i)), notes.Delete(tx, fmt.Sprint("k", i-1)))
+		notes.Put(tx, fmt.Sprint("k", i%3), fmt.Sprint(i)), notes.Delete(tx, fmt.Sprint("k", i-1)),
+		tx.Scope(chained(byte(i%2+1)), func() error { return join(tx.Append("b/1", entry{"chained"}), tx.Append("c/1", entry{"chained"})) }))
 	if i == 4 {
 		err = errors.Join(err, errNo)
 	}
@@ -82,6 +83,7 @@ func playReads(t *testing.T, l *eventlog.Log, see func(string, ...any)) {
 	for _, q := range []eventlog.Query{
 		{}, {Backward: true}, {Limit: 5}, {Stream: "a/1"}, {Stream: "a/1", Backward: true, Limit: 3}, {Stream: "a/1", From: 3, To: 5},
 		{Stream: "none"}, {Tag: "t1"}, {Tag: "t1", Backward: true}, {Category: "b"}, {Types: []string{"test.entry"}, Limit: 7},
+		{Correlation: eventlog.ID{1}}, {Correlation: eventlog.ID{2}, Backward: true},
 		{Shards: []int{1}}, {Shards: []int{1}, From: 2, To: 4, Backward: true}, {After: eventlog.Position{}.With(0, 3).With(2, 2)},
 	} {
 		var lines []string

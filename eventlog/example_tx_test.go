@@ -58,6 +58,31 @@ func ExampleTx_Savepoint() {
 	// painted: room/3
 }
 
+// One transaction does work for two chains, each known by the letter that began
+// it; each event belongs to its own.
+func ExampleTx_Scope() {
+	ctx := context.Background()
+	log := open(nil)
+	defer log.Close()
+	letters := []eventlog.ID{{1}, {2}}
+	must(log.Update(ctx, func(tx *eventlog.Tx) error {
+		for i, letter := range letters {
+			err := tx.Scope(eventlog.Meta{Correlation: letter}, func() error {
+				tx.Meta().Actor = fmt.Sprint("clerk ", i)
+				return Book(tx, fmt.Sprint("{hotel}/room/", i), "ada")
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return tx.Append("{hotel}/mail", eventlog.Raw{Type: "hotel.answered", Data: []byte(`{}`)})
+	}))
+	for r := range each(log.Read(ctx, eventlog.Query{Correlation: letters[1]})) {
+		fmt.Println(r.Type, r.Stream, r.Meta.Actor)
+	}
+	// Output: hotel.booked {hotel}/room/1 clerk 1
+}
+
 // Once makes a transaction idempotent: what comes twice is done once.
 func ExampleTx_Once() {
 	ctx := context.Background()

@@ -125,7 +125,7 @@ func (l *Log) lookUp(ctx context.Context, m *member) error {
 		if p.commit == nil {
 			continue
 		}
-		for _, s := range p.commit.spans {
+		for _, s := range p.spans {
 			if _, known := p.lane.window.head(s.name); !known && !slices.Contains(heads, head{p.lane, s.name}) {
 				heads = append(heads, head{p.lane, s.name})
 			}

@@ -191,7 +191,7 @@ func (im *importer) commitLine(ctx context.Context, kind string, line []byte) er
 			return t.add(&in)
 		}
 	}
-	t := &transaction{id: in.tx, time: in.time, meta: in.meta}
+	t := &transaction{id: in.tx, time: in.time}
 	im.group = append(im.group, t)
 	return t.add(&in)
 }

@@ -109,6 +109,52 @@ func TestImportSetsTheSameNanosecondApart(t *testing.T) {
 	}
 }
 
+// A commit without events keeps its metadata, also where it comes to lie in
+// another shard; in one with events it gives way to theirs.
+func TestImportOfMetadata(t *testing.T) {
+	t.Parallel()
+	from := transferOpen(t, 4)
+	events, ids := inShard(from, 0, "events"), inShard(from, 1, "ids")
+	if _, err := from.Update(t.Context(), func(tx *eventlog.Tx) error {
+		tx.Meta().Actor = "tx"
+		if _, err := tx.Once(ids, "id"); err != nil {
+			return err
+		}
+		for _, actor := range []string{"a", "b", "a"} {
+			err := tx.Scope(eventlog.Meta{Actor: actor}, func() error { return tx.Append(events, eventlog.Raw{Type: "t", Data: []byte("1")}) })
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	export := transferExport(t, from)
+	for shards, want := range map[int]string{4: "tx a b a", 1: "a a b a", 3: "tx a b a", 64: "tx a b a"} {
+		to := transferOpen(t, shards)
+		transferImport(t, to, export)
+		if again := transferImport(t, to, export); again.Repeated != 1 {
+			t.Errorf("%d shards: a second import did %+v", shards, again)
+		}
+		var actors []string // that of the commit's line first
+		for line := range strings.Lines(transferExport(t, to)) {
+			if _, actor, ok := strings.Cut(line, `"meta":{"actor":"`); ok {
+				actor, _, _ = strings.Cut(actor, `"`)
+				if actors = append(actors, actor); strings.HasPrefix(line, `{"kind":"commit"`) {
+					actors = append([]string{actor}, actors[:len(actors)-1]...)
+				}
+			}
+		}
+		if got := strings.Join(actors, " "); got != want {
+			t.Errorf("%d shards: metadata %q, expected %q", shards, got, want)
+		}
+		if shards == 3 && to.ShardOf(events) == to.ShardOf(ids) {
+			t.Fatal("in 3 shards both lie in one")
+		}
+	}
+}
+
 // More transactions than may be in flight, of few streams.
 func TestImportOfManyTransactions(t *testing.T) {
 	t.Parallel()

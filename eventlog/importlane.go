@@ -124,7 +124,7 @@ func (im *importer) expectVersions(m *member, targets []*target) (ln *lane, unkn
 	for i, p := range m.parts {
 		// Directly behind what was sent before: when that was lost, so is p.
 		m.reads = append(m.reads, read{lane: p.lane, rev: driver.Revision(im.next[p.lane.shard]), early: true, epoch: im.epoch[p.lane.shard]})
-		for _, s := range p.commit.spans {
+		for _, s := range p.spans {
 			head, known := p.lane.window.head(s.name)
 			if !known {
 				return p.lane, s.name, nil

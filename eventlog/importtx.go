@@ -20,7 +20,7 @@ type commitLine struct {
 	shard  int
 	rev    driver.Revision
 	meta   Meta
-	event  *event // nil: the line of the rest
+	event  *event // with meta; nil: the line of the rest
 	onces  []once
 	tables []string
 	line   int64
@@ -40,7 +40,7 @@ func (in *commitLine) parse(kind string, line []byte) error {
 	}
 	in.tx, _ = r.ID.commit()
 	in.shard, in.rev, in.meta = r.Shard, r.Revision, r.Meta
-	in.event = &event{stream: r.Stream, version: r.Version, index: r.Index, typ: r.Type, codec: r.Codec, tags: r.Tags, data: r.Data}
+	in.event = &event{stream: r.Stream, version: r.Version, index: uint16(r.Index), typ: r.Type, codec: r.Codec, tags: r.Tags, data: r.Data}
 	if r.Version == 0 {
 		return fmt.Errorf("%s version 0: versions start at 1", r.Stream)
 	}
@@ -108,8 +108,8 @@ func (in *commitLine) streams() []string {
 type transaction struct {
 	id     ID
 	time   int64
-	meta   Meta
-	line   int64 // its first
+	metas  []Meta // of its events
+	line   int64  // its first
 	places []sourcePlace
 	events []sourceEvent
 	onces  []once
@@ -118,9 +118,11 @@ type transaction struct {
 
 // A sourcePlace is a commit of the transaction in the exported log.
 type sourcePlace struct {
-	shard int
-	rev   driver.Revision
-	rest  bool // the line of kind commit was read
+	shard  int
+	rev    driver.Revision
+	rest   bool // the line of kind commit was read
+	events bool // a line of an event was
+	meta   Meta // of the commit: that of its first event, if there is one
 }
 
 type sourceEvent struct {
@@ -139,30 +141,47 @@ func (t *transaction) add(in *commitLine) error {
 	i := slices.IndexFunc(t.places, func(p sourcePlace) bool { return p.shard == in.shard })
 	if i < 0 {
 		i = len(t.places)
-		t.places = append(t.places, sourcePlace{shard: in.shard, rev: in.rev})
+		t.places = append(t.places, sourcePlace{shard: in.shard, rev: in.rev, meta: in.meta})
 	}
+	p := &t.places[i]
 	switch {
-	case t.places[i].rev != in.rev:
-		return fmt.Errorf("transaction %s has two commits in shard %d, revisions %d and %d", t.id, in.shard, t.places[i].rev, in.rev)
-	case !sameMeta(t.meta, in.meta):
-		return fmt.Errorf("transaction %s has different metadata on its lines", t.id)
-	case in.event == nil && t.places[i].rest:
+	case p.rev != in.rev:
+		return fmt.Errorf("transaction %s has two commits in shard %d, revisions %d and %d", t.id, in.shard, p.rev, in.rev)
+	case in.event == nil && p.rest:
 		return fmt.Errorf("transaction %s has two lines of kind commit in shard %d", t.id, in.shard)
+	case (in.event == nil || !p.events) && !sameMeta(p.meta, in.meta):
+		return fmt.Errorf("the first event of transaction %s in shard %d has other metadata than its line of kind commit", t.id, in.shard)
 	case len(t.events) == MaxEvents && in.event != nil:
 		return fmt.Errorf("%w: transaction %s has more than %d events", ErrTooLarge, t.id, MaxEvents)
 	case in.event != nil:
-		t.events = append(t.events, sourceEvent{*in.event, in.line})
+		p.events = true
+		t.addEvent(in)
 		return nil
 	}
-	t.places[i].rest = true
+	p.rest = true
 	t.onces = append(t.onces, in.onces...)
 	t.tables = append(t.tables, in.tables...)
 	return nil
 }
 
-func sameMeta(a, b Meta) bool {
-	return a.isZero() && b.isZero() || reflect.DeepEqual(a, b)
+func (t *transaction) addEvent(in *commitLine) {
+	if n := len(t.metas); n == 0 || !sameMeta(t.metas[n-1], in.meta) {
+		t.metas = append(t.metas, in.meta)
+	}
+	e := *in.event
+	e.meta = uint16(len(t.metas) - 1)
+	t.events = append(t.events, sourceEvent{e, in.line})
 }
+
+// meta is that of a commit without events in a shard of the log: what it was in
+// the exported one, where that is the same. Otherwise all such commits of a
+// transaction have one, and if there was none, it is that of the first commit.
+func (t *transaction) meta(shard int, same bool) Meta {
+	i := slices.IndexFunc(t.places, func(p sourcePlace) bool { return !p.events && (!same || p.shard == shard) })
+	return t.places[max(i, 0)].meta
+}
+
+func sameMeta(a, b Meta) bool { return a.key() == b.key() }
 
 // A target is what a transaction puts into one shard of the log.
 type target struct {
@@ -182,14 +201,14 @@ func (t *transaction) targets(shards int, same bool) ([]*target, error) {
 				return at
 			}
 		}
-		at := &target{shard: shard, commit: &commit{id: t.id, time: t.time, meta: t.meta}}
+		at := &target{shard: shard, commit: &commit{id: t.id, time: t.time, meta: t.meta(shard, same)}}
 		list = append(list, at)
 		return at
 	}
 	versions := make(map[string]uint64, 1)
 	for i, e := range t.events {
 		if i > 0 && t.events[i-1].index == e.index {
-			return nil, &lineError{e.line, fmt.Errorf("%s version %d: id %s appears twice", e.stream, e.version, t.id.event(e.index))}
+			return nil, &lineError{e.line, fmt.Errorf("%s version %d: id %s appears twice", e.stream, e.version, t.id.event(int(e.index)))}
 		}
 		if before, ok := versions[e.stream]; ok && e.version != before+1 {
 			return nil, &lineError{e.line, fmt.Errorf("%s goes from version %d to %d", e.stream, before, e.version)}
@@ -213,12 +232,18 @@ func (t *transaction) targets(shards int, same bool) ([]*target, error) {
 		}
 	}
 	slices.SortFunc(list, func(a, b *target) int { return a.shard - b.shard })
+	commits := make([]*commit, len(list))
+	for i, at := range list {
+		commits[i] = at.commit
+	}
+	tabulate(t.metas, commits)
 	return list, nil
 }
 
 // differs says what a commit of the log has instead of the target, nil when it
 // is the same.
 func (t *target) differs(have *placed) error {
+	have = &placed{have.tidy(), have.shard, have.rev}
 	if bytes.Equal(t.commit.encode(t.shard, have.rev), have.encode(t.shard, have.rev)) {
 		return nil
 	}

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -41,6 +42,7 @@ type part struct {
 	lane   *lane
 	rev    driver.Revision // of the commit, or of what it stands behind
 	commit *commit         // nil: only checks
+	spans  []streamSpan    // the streams of its events
 	keys   []driver.Key
 	was    []mark // that the keys cover in the window
 }
@@ -156,6 +158,14 @@ func (ln *lane) look(key string) sight {
 	return s
 }
 
+// tooYoung reports that no commit, pending ones included, can carry key: what it
+// stands for was born after all that the window forgot, and the window does not
+// know it. The caller holds the lock.
+func (ln *lane) tooYoung(key string, born time.Time) bool {
+	_, known := ln.window.recent(key)
+	return !known && born.UnixNano() > ln.window.floorTime
+}
+
 // asOf is the revision up to which the sight is complete.
 func (s *sight) asOf() driver.Revision {
 	if n := len(s.early); n > 0 {
@@ -189,19 +199,32 @@ func (p *part) place(time int64) {
 	ln.next++
 	ln.lastTime = time
 	p.rev, p.commit.time = ln.next, time
-	spans := p.commit.spans
-	for i := range spans {
-		head, _ := ln.window.head(spans[i].name)
-		spans[i].last += head + 1 - spans[i].first
-		spans[i].first = head + 1
-		p.keys[i].Pos = spans[i].last
+	for i := range p.spans {
+		s := &p.spans[i]
+		head, _ := ln.window.head(s.name)
+		s.last += head + 1 - s.first
+		s.first = head + 1
+		p.keys[i].Pos = s.last
 	}
-	for i := len(spans); i < len(p.keys); i++ {
+	for i := len(p.spans); i < len(p.keys); i++ {
 		p.keys[i].Pos = uint64(p.rev)
 	}
-	p.commit.number()
+	p.number()
 	p.was = ln.window.add(p.keys, time, p.was[:0])
 	ln.pending = append(ln.pending, p)
+}
+
+// number gives the events the versions that the spans promise.
+func (p *part) number() {
+	for i := range p.spans {
+		p.spans[i].last = p.spans[i].first - 1
+	}
+	for i := range p.commit.events {
+		e := &p.commit.events[i]
+		s := &p.spans[e.span]
+		s.last++
+		e.version = s.last
+	}
 }
 
 // again returns p to be placed anew; who saw it before keeps what it saw.
@@ -210,8 +233,8 @@ func (p *part) again() *part {
 	if p.commit != nil {
 		c := *p.commit
 		c.events = append([]event(nil), c.events...)
-		c.spans = append([]streamSpan(nil), c.spans...)
 		out.commit = &c
+		out.spans = append([]streamSpan(nil), p.spans...)
 		out.keys = append([]driver.Key(nil), p.keys...)
 	}
 	return out
@@ -222,7 +245,7 @@ func (p *part) missing() (stream string, ok bool) {
 	if p.commit == nil {
 		return "", false
 	}
-	for _, s := range p.commit.spans {
+	for _, s := range p.spans {
 		if _, known := p.lane.window.head(s.name); !known {
 			return s.name, true
 		}

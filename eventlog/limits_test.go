@@ -116,7 +116,11 @@ func limits(l *eventlog.Log) map[string]limit {
 			tx.Meta().Actor = strings.Repeat("x", n)
 			return tx.Append("s", large(1))
 		}},
-		"transaction": {eventlog.MaxTx, 1000, func(tx *eventlog.Tx, n int) error { return appendWide(l, tx, n) }},
+		"metadata of a scope": {eventlog.MaxCommit, 400, func(tx *eventlog.Tx, n int) error {
+			return tx.Scope(eventlog.Meta{Actor: strings.Repeat("x", n)}, func() error { return tx.Append("s", large(1)) })
+		}},
+		"metadata of many scopes": {eventlog.MaxCommit, 1000, appendScopes},
+		"transaction":             {eventlog.MaxTx, 1000, func(tx *eventlog.Tx, n int) error { return appendWide(l, tx, n) }},
 		"transaction with a row": {eventlog.MaxTx, 1000, func(tx *eventlog.Tx, n int) error {
 			return join(notes.Put(tx, "k", strings.Repeat("x", n-3_300_000)), appendWide(l, tx, 3_300_000))
 		}},
@@ -135,6 +139,7 @@ func countLimits(l *eventlog.Log) map[string]limit {
 		"events of a transaction": {eventlog.MaxEvents, 0, func(tx *eventlog.Tx, n int) error { return appendMany(l, tx, n) }},
 		"tags of an event":        {eventlog.MaxTags, 0, func(tx *eventlog.Tx, n int) error { return tx.Append("s", eventlog.Tagged(large(1), tags(n)...)) }},
 		"keys of a commit":        {driver.MaxCommitKeys, 0, appendKeys},
+		"chains of a commit":      {driver.MaxCommitKeys, 0, appendChains},
 		"stream":                  name(func(tx *eventlog.Tx, name string) error { return tx.Append(name, large(1)) }),
 		"type":                    name(func(tx *eventlog.Tx, name string) error { return tx.Append("s", eventlog.Raw{Type: name}) }),
 		"tag":                     name(func(tx *eventlog.Tx, name string) error { return tx.Append("s", eventlog.Tagged(large(1), name)) }),
@@ -205,6 +210,28 @@ func appendKeys(tx *eventlog.Tx, n int) error {
 			return err
 		}
 		list = list[k:]
+	}
+	return nil
+}
+
+// appendScopes makes a commit of n bytes, most of them metadata.
+func appendScopes(tx *eventlog.Tx, n int) error {
+	for i, size := range shares(n, 9) {
+		actor := fmt.Sprint(i, strings.Repeat("x", size))
+		if err := tx.Scope(eventlog.Meta{Actor: actor}, func() error { return tx.Append("s", large(1)) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// appendChains makes a commit with n index keys: a stream and n-1 correlations.
+func appendChains(tx *eventlog.Tx, n int) error {
+	for i := range n - 1 {
+		chain := eventlog.ID{1, byte(i), byte(i >> 8)}
+		if err := tx.Scope(eventlog.Meta{Correlation: chain}, func() error { return tx.Append("s", large(1)) }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

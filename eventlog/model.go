@@ -194,7 +194,7 @@ func (f *folding[S]) upTo(ctx context.Context, s *sight) error {
 // firstEarly is the first pending version, 0 without one.
 func (f *folding[S]) firstEarly(s *sight) uint64 {
 	for _, p := range s.early {
-		for _, span := range p.commit.spans {
+		for _, span := range p.spans {
 			if span.name == f.stream {
 				return span.first
 			}
@@ -297,13 +297,13 @@ func (f *folding[S]) keep(s *sight) {
 // that whoever loads it next need not read it. Of a hot stream others have seen it
 // early and have done so already.
 func (f *folding[S]) follow(p *part) {
-	i := slices.IndexFunc(p.commit.spans, func(s streamSpan) bool { return s.name == f.stream })
+	i := slices.IndexFunc(p.spans, func(s streamSpan) bool { return s.name == f.stream })
 	if i < 0 {
 		return
 	}
 	next := &folding[S]{Model: f.Model, log: f.log, stream: f.stream}
 	next.start(&sight{lane: p.lane, tail: p.rev})
-	if next.version+1 != p.commit.spans[i].first {
+	if next.version+1 != p.spans[i].first {
 		return
 	}
 	if err := next.commit(&placed{p.commit, p.lane.shard, p.rev}); err == nil { // if not, whoever loads it finds out

@@ -65,7 +65,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 	filler := &commit{id: newID(), time: l.clock.next()}
 	_ = l.driver.Write(l.ctx, driver.Write{ID: filler.id, Batches: []driver.Batch{{
 		Shard: b.Shard, First: b.First,
-		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(nil, b.First, l.opts.Index)}},
+		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(b.First, l.opts.Index)}},
 	}}})
 	return false, false // ask again
 }
@@ -237,7 +237,7 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		n.commits = append(n.commits, newCommit{c.keys(nil, raw.Revision, l.opts.Index), c.time})
+		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
 	}
 	return n, nil
 }

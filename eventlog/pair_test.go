@@ -82,15 +82,16 @@ func (p *pair) reopen(t *rapid.T) {
 	p.open(t, i)
 }
 
-func (p *pair) steps(t *rapid.T, ops []string, deep bool) (list []step) {
+func (p *pair) steps(t *rapid.T, ops []string, depth int) (list []step) {
 	for range rapid.IntRange(1, 5).Draw(t, "steps") {
 		s := step{Op: rapid.SampledFrom(ops).Draw(t, "op"), Stream: rapid.SampledFrom(refStreams).Draw(t, "stream"),
-			Tag: rapid.SampledFrom(refTags).Draw(t, "tag"), Key: rapid.SampledFrom(refKeys).Draw(t, "key"), Text: p.text()}
-		if s.Op == "savepoint" {
-			if !deep {
+			Tag: rapid.SampledFrom(refTags).Draw(t, "tag"), Key: rapid.SampledFrom(refKeys).Draw(t, "key"),
+			Chain: rapid.SampledFrom(refChains).Draw(t, "chain"), Text: p.text()}
+		if s.Op == "savepoint" || s.Op == "scope" {
+			if depth == 0 {
 				continue
 			}
-			s.Fail, s.Inner = rapid.Bool().Draw(t, "fail"), p.steps(t, ops, false)
+			s.Fail, s.Inner = rapid.Bool().Draw(t, "fail"), p.steps(t, ops, depth-1)
 		}
 		list = append(list, s)
 	}
@@ -98,10 +99,10 @@ func (p *pair) steps(t *rapid.T, ops []string, deep bool) (list []step) {
 }
 
 func (p *pair) update(t *rapid.T) {
-	steps := p.steps(t, slices.Concat(refReads, refWrites), true)
+	steps := p.steps(t, slices.Concat(refReads, refWrites), 3)
 	fail := rapid.IntRange(0, 4).Draw(t, "fail") == 0
 	after := p.ref.clone()
-	want := after.play(steps)
+	want := after.play(steps, new(refMeta))
 	var saw []string
 	_, err := p.draw(t).Update(context.Background(), func(tx *eventlog.Tx) (err error) {
 		saw, err = playSteps(tx, steps) // of the last run
@@ -120,7 +121,7 @@ func (p *pair) update(t *rapid.T) {
 }
 
 func (p *pair) view(t *rapid.T) {
-	steps := p.steps(t, refReads, false)
+	steps := p.steps(t, refReads, 0)
 	var saw []string
 	if err := p.draw(t).View(context.Background(), func(tx *eventlog.Tx) (err error) {
 		saw, err = playSteps(tx, steps)
@@ -128,7 +129,7 @@ func (p *pair) view(t *rapid.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	p.compare(t, steps, p.ref.clone().play(steps), saw)
+	p.compare(t, steps, p.ref.clone().play(steps, new(refMeta)), saw)
 }
 
 func (p *pair) compare(t *rapid.T, steps any, want, saw []string) {
@@ -168,7 +169,7 @@ func (p *pair) append(t *rapid.T) {
 	if err != nil || repeated {
 		return
 	}
-	p.ref.append(stream, text, "")
+	p.ref.append(stream, text, "", new(refMeta))
 	if o.ID != "" {
 		p.ref.ids[stream+" "+o.ID] = text
 	}
@@ -192,6 +193,7 @@ func (p *pair) read(t *rapid.T) {
 	if err != nil || strings.TrimSpace(d.Text) != strings.Join(list[:end], " ") {
 		t.Fatalf("%s at version %d is %+v, %v", stream, to, d, err)
 	}
+	p.readChain(t, l, rapid.SampledFrom(refChains).Draw(t, "chain"))
 	var streams, expected []string
 	for _, s := range collect(t, l.Streams(context.Background(), "")) {
 		streams = append(streams, fmt.Sprint(s.Stream, s.Version))
@@ -202,4 +204,16 @@ func (p *pair) read(t *rapid.T) {
 		}
 	}
 	p.compare(t, "streams", expected, streams)
+}
+
+// readChain looks for a chain from outside, in both directions.
+func (p *pair) readChain(t *rapid.T, l *eventlog.Log, chain byte) {
+	q := eventlog.Query{Correlation: eventlog.ID{chain}}
+	forward := strings.Fields(texts(t, l.Read(context.Background(), q)))
+	q.Backward = true
+	backward := strings.Fields(texts(t, l.Read(context.Background(), q)))
+	slices.Reverse(backward)
+	p.compare(t, "a chain and the same backward", append([]string{}, forward...), append([]string{}, backward...))
+	slices.Sort(forward)
+	p.compare(t, fmt.Sprint("chain ", chain), append([]string{}, p.ref.chain(chain)...), append([]string{}, forward...))
 }

@@ -17,7 +17,7 @@ type Query struct {
 	Category    string   // streams whose name starts with Category/
 	Tag         string   // events with this tag
 	Types       []string // events of these types, after upcasting
-	Correlation ID       // commits of this chain; the first of one only with Index.Correlations
+	Correlation ID       // events of this chain; the first of one only with Index.Correlations
 	Shards      []int    // only these; nil: all
 	// From and To bound versions of a Stream, else revisions of the one shard
 	// that Shards names. Both are inclusive; 0: no bound.
@@ -133,53 +133,52 @@ func (p *plan) records(to []Record, c *placed) ([]Record, error) {
 		return to, nil
 	}
 	first := len(to)
-	to = c.records(to, p.log, c.shard, c.rev)
-	kept := to[:first]
-	for _, r := range to[first:] {
+	for i := range c.events {
+		if !p.selects(c.commit, &c.events[i]) {
+			continue
+		}
+		r := c.record(p.log, c.shard, c.rev, i)
 		if !p.Stored && p.log.casts != nil {
 			if err := p.log.casts.apply(&r); err != nil {
 				return to[:first], fmt.Errorf("eventlog: %w", err)
 			}
 		}
-		if p.matches(&r) {
-			kept = append(kept, r)
+		if len(p.Types) == 0 || slices.Contains(p.Types, r.Type) {
+			to = append(to, r)
 		}
 	}
 	if p.Backward {
-		slices.Reverse(kept[first:])
+		slices.Reverse(to[first:])
 	}
-	for i := first; i < len(kept)-1; i++ {
-		kept[i].more = true
+	for i := first; i < len(to)-1; i++ {
+		to[i].more = true
 	}
-	return kept, nil
+	return to, nil
 }
 
 // misses decides for a whole commit.
 func (p *plan) misses(c *placed) bool {
 	return c.rev <= p.After.Revision(c.shard) ||
 		!p.Since.IsZero() && c.time < p.Since.UnixNano() ||
-		!p.Until.IsZero() && c.time >= p.Until.UnixNano() ||
-		!p.Correlation.IsZero() && !p.chains(c)
+		!p.Until.IsZero() && c.time >= p.Until.UnixNano()
+}
+
+// selects decides for an event, but for its type, which upcasts may change.
+func (p *plan) selects(c *commit, e *event) bool {
+	if p.Stream != "" {
+		if e.stream != p.Stream || e.version < p.From || p.To > 0 && e.version > p.To {
+			return false
+		}
+	} else if !p.System && strings.HasPrefix(e.stream, "$") && !strings.HasPrefix(p.Category, "$") && !strings.HasPrefix(p.Tag, "$") {
+		return false
+	}
+	return (p.Category == "" || category(e.stream) == p.Category) &&
+		(p.Tag == "" || slices.Contains(e.tags, p.Tag)) &&
+		(p.Correlation.IsZero() || p.chains(c, e))
 }
 
 // chains decides by the same rule as the index, so that the other fields of a
 // Query do not change what belongs to a chain.
-func (p *plan) chains(c *placed) bool {
-	if p.log.opts.Index.Correlations {
-		return c.correlation() == p.Correlation
-	}
-	return c.meta.Correlation == p.Correlation
-}
-
-func (p *plan) matches(r *Record) bool {
-	if p.Stream != "" {
-		if r.Stream != p.Stream || r.Version < p.From || p.To > 0 && r.Version > p.To {
-			return false
-		}
-	} else if !p.System && strings.HasPrefix(r.Stream, "$") && !strings.HasPrefix(p.Category, "$") && !strings.HasPrefix(p.Tag, "$") {
-		return false
-	}
-	return (p.Category == "" || category(r.Stream) == p.Category) &&
-		(p.Tag == "" || slices.Contains(r.Tags, p.Tag)) &&
-		(len(p.Types) == 0 || slices.Contains(p.Types, r.Type))
+func (p *plan) chains(c *commit, e *event) bool {
+	return c.chain(c.metaAt(int(e.meta)), p.log.opts.Index) == p.Correlation
 }

@@ -85,10 +85,18 @@ func newQueried(t *rapid.T) *queried {
 	n := 0
 	for range rapid.IntRange(1, 30).Draw(t, "commits") {
 		if _, err := q.log.Update(context.Background(), func(tx *eventlog.Tx) error {
-			tx.Meta().Correlation = rapid.SampledFrom([]eventlog.ID{{}, {1}, {2}}).Draw(t, "chain")
+			chain := rapid.SampledFrom([]eventlog.ID{{}, {1}, {2}})
+			tx.Meta().Correlation = chain.Draw(t, "chain")
 			for range rapid.IntRange(1, 4).Draw(t, "events") {
 				n++
-				if err := tx.Append(q.drawEvent(n)); err != nil {
+				add := func() error { return tx.Append(q.drawEvent(n)) }
+				err := error(nil)
+				if rapid.Bool().Draw(t, "scope") {
+					err = tx.Scope(eventlog.Meta{Correlation: chain.Draw(t, "chain of a scope")}, add)
+				} else {
+					err = add()
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -174,6 +174,12 @@ type StreamInfo struct {
 // Streams yields the streams whose names start with prefix, in bytewise order.
 // System streams are shown only when prefix starts with $.
 func (l *Log) Streams(ctx context.Context, prefix string) iter.Seq2[StreamInfo, error] {
+	return l.StreamsAfter(ctx, prefix, "")
+}
+
+// StreamsAfter is Streams from behind a name on: for who lists many in pieces.
+func (l *Log) StreamsAfter(ctx context.Context, prefix, after string) iter.Seq2[StreamInfo, error] {
+	after = max(after, lastSystem)
 	return func(yield func(StreamInfo, error) bool) {
 		type source struct {
 			next func() (driver.Key, error, bool)
@@ -186,7 +192,7 @@ func (l *Log) Streams(ctx context.Context, prefix string) iter.Seq2[StreamInfo, 
 			return ok, err
 		}
 		for shard := range l.Shards() {
-			next, stop := iter.Pull2(l.driver.Keys(ctx, shard, prefix, lastSystem))
+			next, stop := iter.Pull2(l.driver.Keys(ctx, shard, prefix, after))
 			defer stop()
 			sources = append(sources, &source{next: next})
 		}

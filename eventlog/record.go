@@ -21,42 +21,10 @@ type Record struct {
 	Codec    string          // name of Data's codec; empty: JSON
 	Data     []byte          // the payload, after upcasting
 	Tags     []string        //
-	Meta     Meta            // of the transaction
+	Meta     Meta            // of the transaction, or of the [Tx.Scope] in which the event was appended
 
 	log  *Log
 	more bool // further records of this commit follow in this reading
-}
-
-// Meta says where a transaction comes from. It is stored once a commit and
-// shown on each of its records.
-type Meta struct {
-	Correlation ID                // the first transaction of the chain this one belongs to
-	Causation   ID                // the event or step that caused this one
-	Actor       string            // who
-	Traceparent string            // W3C trace context
-	Extra       map[string]string // free keys
-}
-
-func (m *Meta) isZero() bool {
-	return m.Correlation.IsZero() && m.Causation.IsZero() && m.Actor == "" && m.Traceparent == "" && len(m.Extra) == 0
-}
-
-func (m *Meta) check() error {
-	if err := checkText("actor", m.Actor); err != nil {
-		return err
-	}
-	if err := checkText("traceparent", m.Traceparent); err != nil {
-		return err
-	}
-	for k, v := range m.Extra {
-		if err := checkText("metadata key", k); err != nil {
-			return err
-		}
-		if err := checkText("metadata "+k, v); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Commit returns the id of the transaction that wrote r.

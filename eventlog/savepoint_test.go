@@ -1,10 +1,15 @@
 package eventlog_test
 
 import (
+	"errors"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/memlog"
 )
 
 // everything writes in all ways, under a name.
@@ -163,5 +168,88 @@ func TestSavepointReads(t *testing.T) {
 			}
 			want(t, l, "s", "x")
 		})
+	}
+}
+
+// TestSavepointsGiveRoomBack: what was rolled back does not count against the
+// limits of a transaction, of whatever kind it was.
+func TestSavepointsGiveRoomBack(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 900)
+	for name, fn := range map[string]func(tx *eventlog.Tx, n int) error{
+		"events":   func(tx *eventlog.Tx, n int) error { return tx.Append("s", large(300_000)) },
+		"append":   func(tx *eventlog.Tx, n int) error { return tx.Append("s", large(300_000), nil) },
+		"ids":      func(tx *eventlog.Tx, n int) error { return onces(tx, fmt.Sprint(n, long), 200) },
+		"rows":     func(tx *eventlog.Tx, n int) error { return puts(tx, fmt.Sprint(n, long), 200) },
+		"same row": func(tx *eventlog.Tx, n int) error { return puts(tx, long, 200) },
+		"metadata": func(tx *eventlog.Tx, n int) error {
+			return tx.Scope(actor(strings.Repeat("x", 300_000)), func() error { return tx.Append("s", entry{"no"}) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := over(t, memlog.Open(), &eventlog.Options{Shards: 1})
+			update(t, l, func(tx *eventlog.Tx) error {
+				first := tx.Append("s", entry{"1"})
+				for n := range 12 {
+					err := tx.Savepoint(func() error { return join(fn(tx, n), errNo) })
+					if errors.Is(err, eventlog.ErrTooLarge) {
+						return err
+					}
+				}
+				return join(first, tx.Append("s", entry{"2"}))
+			})
+			want(t, l, "s", "1 2")
+		})
+	}
+}
+
+func onces(tx *eventlog.Tx, name string, n int) error {
+	for i := range n {
+		if _, err := tx.Once("s", fmt.Sprint(i, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func puts(tx *eventlog.Tx, name string, n int) error {
+	for i := range n {
+		if err := notes.Put(tx, fmt.Sprint(i, name), "x"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestOnRollback: what was said to be undone is undone when the savepoint in
+// which it was said, or one around it, is rolled back, and not otherwise; the
+// last first.
+func TestOnRollback(t *testing.T) {
+	t.Parallel()
+	l := fresh(t)
+	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
+		var undone []int
+		say := func(n int) { tx.OnRollback(func() { undone = append(undone, n) }) }
+		say(1)
+		_ = tx.Savepoint(func() error { say(2); return nil })
+		_ = tx.Savepoint(func() error {
+			say(3)
+			_ = tx.Savepoint(func() error { say(4); return errNo })
+			_ = tx.Savepoint(func() error { say(5); return nil })
+			func() {
+				defer func() { _ = recover() }()
+				_ = tx.Savepoint(func() error { say(6); panic("out of paper") })
+			}()
+			say(7)
+			return errNo
+		})
+		if want := []int{4, 6, 7, 5, 3}; !slices.Equal(undone, want) {
+			t.Errorf("undone %v, want %v", undone, want)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

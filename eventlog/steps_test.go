@@ -12,16 +12,18 @@ import (
 // A step is one thing that a transaction does.
 type step struct {
 	Op, Stream, Text, Tag, Key string
-	Inner                      []step // of a savepoint
-	Fail                       bool   // the savepoint does
+	Chain                      byte   // of a scope, or one that is looked for
+	Inner                      []step // of a savepoint or scope
+	Fail                       bool   // which ends with an error
 }
 
 var (
 	refStreams = []string{"a", "b", "c/{a}", "d"}
 	refTags    = []string{"x", "y"}
 	refKeys    = []string{"k", "k1", "l"}
-	refReads   = []string{"load", "stream", "backward", "tag", "get", "all"}
-	refWrites  = []string{"append", "append", "put", "delete", "once", "savepoint"}
+	refChains  = []byte{1, 2, 3}
+	refReads   = []string{"load", "stream", "backward", "tag", "get", "all", "chain", "metas"}
+	refWrites  = []string{"append", "append", "put", "delete", "once", "savepoint", "scope", "scope", "mark"}
 )
 
 // playSteps does the steps in a transaction and returns what they show.
@@ -52,6 +54,20 @@ func playSteps(tx *eventlog.Tx, steps []step) (saw []string, err error) {
 			list := read(eventlog.Query{Tag: s.Tag, Shards: allShards(tx.Log())})
 			slices.Sort(list)
 			see(s.Op, list...)
+		case "chain":
+			list := read(eventlog.Query{Correlation: eventlog.ID{s.Chain}, Shards: allShards(tx.Log())})
+			slices.Sort(list)
+			see(s.Op, list...)
+		case "metas":
+			var list []string
+			for r, e := range tx.Read(eventlog.Query{Stream: s.Stream}) {
+				err = join(err, e)
+				list = append(list, refMeta{r.Meta.Correlation[0], r.Meta.Actor}.String())
+			}
+			see(s.Op, list...)
+		case "mark":
+			tx.Meta().Correlation[0] = s.Chain
+			tx.Meta().Actor += s.Text + ","
 		case "get":
 			v, _, e := notes.Get(tx, s.Key)
 			err = join(err, e)
@@ -73,14 +89,24 @@ func playSteps(tx *eventlog.Tx, steps []step) (saw []string, err error) {
 			done, e := tx.Once(s.Stream, "once "+s.Key)
 			err = join(err, e)
 			see(s.Op, fmt.Sprint(done))
-		case "savepoint":
-			e := tx.Savepoint(func() error {
+		case "savepoint", "scope":
+			inner := func() error {
 				list, e := playSteps(tx, s.Inner)
 				if saw = append(saw, list...); s.Fail {
 					e = join(e, errNo)
 				}
 				return e
-			})
+			}
+			meta := *tx.Meta()
+			var e error
+			if s.Op == "savepoint" {
+				e = tx.Savepoint(inner)
+			} else {
+				e = tx.Scope(eventlog.Meta{Correlation: eventlog.ID{s.Chain}}, inner)
+			}
+			if (s.Op == "scope" || s.Fail) && (meta.Actor != tx.Meta().Actor || meta.Correlation != tx.Meta().Correlation) {
+				err = join(err, fmt.Errorf("behind a %s the metadata is %v, before it was %v", s.Op, *tx.Meta(), meta))
+			}
 			if !s.Fail || !errors.Is(e, errNo) {
 				err = join(err, e)
 			}

@@ -47,6 +47,12 @@ func TestStreams(t *testing.T) {
 		if n := len(collect(t, l.Streams(t.Context(), "many/"))); n != 700 {
 			t.Errorf("%d streams, expected 700", n)
 		}
+		for after, n := range map[string]int{"": 700, "many": 700, "many/000": 699, "many/698": 1, "many/699": 0, "n": 0, "$steps/1": 700} {
+			list := collect(t, l.StreamsAfter(t.Context(), "many/", after))
+			if len(list) != n || n > 0 && list[n-1].Stream != "many/699" {
+				t.Errorf("%d streams behind %q, expected %d", len(list), after, n)
+			}
+		}
 		if n := len(collect(t, l.Streams(t.Context(), "$"))); n != 0 {
 			t.Errorf("%d system streams, expected none", n)
 		}

@@ -105,7 +105,7 @@ func (t Table[V]) change(tx *Tx, key string, op driver.Op, value []byte) error {
 	if op == driver.Delete && use.current() == nil {
 		return nil
 	}
-	if err := tx.grow(tableShard(t.Name, len(tx.log.lanes)), len(use.key)+32); err != nil {
+	if err := tx.growBeside(tableShard(t.Name, len(tx.log.lanes)), len(use.key)+32); err != nil {
 		return err
 	}
 	if op == driver.Delete && use.seen == 0 { // it was this transaction's own
@@ -114,6 +114,7 @@ func (t Table[V]) change(tx *Tx, key string, op driver.Op, value []byte) error {
 	if came, goes := use.seen == 0 && op == driver.Put, op == driver.Delete; (came || goes) && !slices.Contains(tx.tables, t.Name) {
 		tx.tables = append(tx.tables, t.Name)
 	}
+	tx.changeCell(use)
 	use.op, use.value = op, value
 	return nil
 }

@@ -51,38 +51,47 @@ func transferMeta(t *rapid.T) eventlog.Meta {
 func transferWrite(t *rapid.T, l *eventlog.Log, system bool) {
 	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
 		*tx.Meta() = transferMeta(t)
-		table := eventlog.Table[string]{Name: transferName(t, "table")}
-		for range rapid.IntRange(1, 5).Draw(t, "operations") {
-			var err error
-			switch op := rapid.IntRange(0, 9).Draw(t, "operation"); op {
-			case 0:
-				_, err = tx.Once(transferName(t, "stream"), transferName(t, "id"))
-			case 1:
-				err = table.Put(tx, transferName(t, "key"), "<value>")
-			case 2:
-				err = table.Delete(tx, transferName(t, "key"))
-			case 3:
-				undone := errors.New("undone")
-				if err = tx.Savepoint(func() error { return errors.Join(tx.Append(transferName(t, "stream"), transferEvent(t)), undone) }); errors.Is(err, undone) {
-					err = nil
-				}
-			case 4:
-				if system {
-					shard := rapid.IntRange(0, l.Shards()-1).Draw(t, "shard")
-					err = tx.Append(fmt.Sprintf("$steps/%d", shard), sys.Event{Type: "$step", Data: []byte(`{}`), Tags: []string{"$step/1"}})
-				}
-			default:
-				err = tx.Append(transferName(t, "stream"), transferEvent(t))
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return transferDo(t, tx, system, 2)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// transferDo does random things in a transaction or a scope.
+func transferDo(t *rapid.T, tx *eventlog.Tx, system bool, depth int) error {
+	table := eventlog.Table[string]{Name: transferName(t, "table")}
+	for range rapid.IntRange(1, 5).Draw(t, "operations") {
+		var err error
+		switch op := rapid.IntRange(0, 11).Draw(t, "operation"); op {
+		case 0:
+			_, err = tx.Once(transferName(t, "stream"), transferName(t, "id"))
+		case 1:
+			err = table.Put(tx, transferName(t, "key"), "<value>")
+		case 2:
+			err = table.Delete(tx, transferName(t, "key"))
+		case 3:
+			undone := errors.New("undone")
+			if err = tx.Savepoint(func() error { return errors.Join(tx.Append(transferName(t, "stream"), transferEvent(t)), undone) }); errors.Is(err, undone) {
+				err = nil
+			}
+		case 4:
+			if system {
+				shard := rapid.IntRange(0, tx.Log().Shards()-1).Draw(t, "shard")
+				err = tx.Append(fmt.Sprintf("$steps/%d", shard), sys.Event{Type: "$step", Data: []byte(`{}`), Tags: []string{"$step/1"}})
+			}
+		case 5, 6:
+			if depth > 0 {
+				err = tx.Scope(transferMeta(t), func() error { return transferDo(t, tx, system, depth-1) })
+			}
+		default:
+			err = tx.Append(transferName(t, "stream"), transferEvent(t))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func transferLog(t *rapid.T, system bool) *eventlog.Log {

@@ -34,6 +34,9 @@ func (tx *Tx) read(q Query, yield func(Record, error) bool) error {
 	case q.Stream == "" && len(q.Shards) == 0:
 		return errors.New("a read inside a transaction names its stream or its shards")
 	}
+	if tx.absent(&q) {
+		return nil
+	}
 	p, err := tx.log.plan(q)
 	if err != nil {
 		return err
@@ -68,17 +71,38 @@ func (tx *Tx) read(q Query, yield func(Record, error) bool) error {
 	return out.records(own)
 }
 
-// tooYoung reports that no durable commit can carry the plan's tag: it was born
-// after all that the lane's window forgot, and the window does not know it.
+// tooYoung reports that no durable commit can carry the plan's tag.
 func (tx *Tx) tooYoung(p *plan, s *sight) bool {
 	if p.Tag == "" || p.Born.IsZero() || tx.view {
 		return false
 	}
 	tx.log.mu.Lock()
 	defer tx.log.mu.Unlock()
-	w := &s.lane.window
-	_, known := w.recent(p.key)
-	return !known && p.Born.UnixNano() > w.floorTime
+	return s.lane.tooYoung(p.key, p.Born)
+}
+
+// absent answers a read of one young tag in one shard from memory, if nothing has
+// it: most reads of the steps' lives are of that kind. It makes the same condition.
+func (tx *Tx) absent(q *Query) bool {
+	if q.Tag == "" || q.Born.IsZero() || q.Stream != "" || len(q.Shards) != 1 || tx.view {
+		return false
+	}
+	if (&plan{Query: *q, log: tx.log}).check() != nil {
+		return false
+	}
+	for i := range tx.events {
+		if slices.Contains(tx.events[i].tags, q.Tag) {
+			return false
+		}
+	}
+	ln, key := tx.log.lanes[q.Shards[0]], tagKey(q.Tag)
+	tx.log.mu.Lock()
+	defer tx.log.mu.Unlock()
+	if _, hot := tx.log.turns[key]; hot || !ln.tooYoung(key, q.Born) {
+		return false
+	}
+	tx.reads = append(tx.reads, read{lane: ln, key: key, rev: ln.tail, epoch: ln.epoch})
+	return true
 }
 
 // look returns what the transaction may see of a key in a lane, and makes that
@@ -188,6 +212,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	if p.Tag != "" && !slices.ContainsFunc(tx.events, func(e event) bool { return slices.Contains(e.tags, p.Tag) }) {
 		return nil, nil
 	}
+	metas := tx.scopeMetas()
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
 	for i := range tx.events {
@@ -204,7 +229,7 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 			tx.log.mu.Lock()
 			next := tx.log.lanes[shard].next + 1
 			tx.log.mu.Unlock()
-			c = &placed{&commit{id: tx.id, meta: tx.meta, time: tx.time()}, shard, next}
+			c = &placed{&commit{id: tx.id, meta: tx.meta, metas: metas, time: tx.time()}, shard, next}
 			byShard[shard] = c
 		}
 		head, ok := heads[e.stream]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -98,8 +97,7 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 	looks := false // at the version: only where it is not the expected one
 	p, err := l.update(ctx, func(tx *Tx) error {
 		first = Position{} // what an earlier run saw may have been lost
-		tx.meta = opts.Meta
-		tx.meta.Extra = maps.Clone(opts.Meta.Extra)
+		tx.meta = opts.Meta.clone()
 		if err := tx.append(stream, events); err != nil {
 			return err
 		}

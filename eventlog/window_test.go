@@ -25,6 +25,7 @@ func TestConditionsBeyondTheWindow(t *testing.T) {
 		{"tag", "tagged neighbour", 2}, {"tag", "neighbour", 1},
 		{"no such tag", "tagged neighbour", 2}, {"no such tag", "tagged append", 1},
 		{"no such tag anywhere", "tagged neighbour", 2}, {"no such tag anywhere", "far append", 1},
+		{"chain", "chained neighbour", 2}, {"chain", "other chain", 1},
 		{"unused id", "id", 2}, {"unused id", "other id", 1},
 		{"row", "put", 2}, {"row", "append", 1}, {"blind append", "append", 1},
 	} {

@@ -19,7 +19,6 @@ type batch struct {
 	*engine
 	shard  int // the targets'
 	groups []*group
-	mixed  bool // of several chains
 
 	mu    sync.Mutex
 	begun int  // groups that a run has begun
@@ -131,9 +130,8 @@ func (b *batch) halve() bool {
 			if w.left {
 				continue
 			}
-			if keep--; keep < 0 {
-				w.left, w.outcome = true, outcome{}
-			}
+			keep--
+			w.left = keep < 0
 		}
 	}
 	return true
@@ -158,12 +156,6 @@ func (b *batch) load(ctx context.Context) error {
 			return err
 		}
 	}
-	first := b.groups[0].works[0].step.Chain
-	for _, g := range b.groups {
-		for _, w := range g.works {
-			b.mixed = b.mixed || w.step.Chain != first
-		}
-	}
 	return nil
 }
 
@@ -178,6 +170,11 @@ func (w *work) decode(raw []byte) {
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.tx, b.taken, b.spent, b.linked = tx, 0, 0, nil
 	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
+	for _, g := range b.groups {
+		for _, w := range g.works {
+			w.outcome = outcome{} // of a run before, which may have come further
+		}
+	}
 	for i, g := range b.groups {
 		if !b.begin(i) {
 			break
@@ -191,7 +188,6 @@ func (b *batch) run(tx *eventlog.Tx) error {
 			break
 		}
 	}
-	b.label(tx)
 	return nil
 }
 
@@ -218,7 +214,6 @@ func (b *batch) cutOff() []*group {
 func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	lives := make([]life, len(g.works))
 	for i, w := range g.works { // first: a transaction that has written much reads slowly
-		w.outcome = outcome{}
 		if w.left {
 			continue
 		}
@@ -257,18 +252,6 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 	return full, b.goOn(tx, !full && !held)
 }
 
-// label gives the commit the metadata that all its steps share.
-func (b *batch) label(tx *eventlog.Tx) {
-	if !b.mixed && len(b.groups) == 1 && len(b.groups[0].works) == 1 {
-		return // as the handler left it
-	}
-	meta := eventlog.Meta{}
-	if !b.mixed {
-		meta.Correlation = b.groups[0].works[0].step.Chain
-	}
-	*tx.Meta() = meta
-}
-
 // current is the step whose handler runs, zero outside of handlers.
 func (b *batch) current() eventlog.ID {
 	if b.at == nil {
@@ -302,7 +285,6 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 		edited.Data, w.step = l.data, &edited
 	}
 	begin := time.Now()
-	*tx.Meta() = w.meta()
 	err := b.expired(tx, w)
 	if err == nil {
 		err = b.try(tx, w)
@@ -349,17 +331,12 @@ func (b *batch) try(tx *eventlog.Tx, w *work) error {
 	if w.refused != nil {
 		return w.refused
 	}
-	links, spent := len(b.chain), b.spent
-	err := tx.Savepoint(func() error {
+	return tx.Scope(w.meta(), func() error {
 		if err := w.do(tx); err != nil {
 			return err
 		}
-		return b.append(tx, w, outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
+		return tx.Append(outcomesStream(b.shard), sys.Event{Type: typeDone, Data: []byte("{}"), Tags: []string{stepTag(w.id)}})
 	})
-	if err != nil {
-		b.chain, b.spent = b.chain[:links], spent
-	}
-	return err
 }
 
 // do runs the handler's function; that of an Effect ran before.
@@ -381,10 +358,8 @@ func (w *work) do(tx *eventlog.Tx) error {
 func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, error) {
 	policy := w.handler.Policy
 	attempt := l.attempts + 1
-	*tx.Meta() = w.meta()
 	if Aborted(cause) || policy.exhausted(attempt) {
-		links, spent := len(b.chain), b.spent
-		err := tx.Savepoint(func() error { return b.bury(tx, w, l, attempt, cause) })
+		err := tx.Scope(w.meta(), func() error { return b.bury(tx, w, l, attempt, cause) })
 		switch {
 		case err == nil:
 			return outcome{decided: true, wrote: true, attempt: attempt, dead: w.handler.Failed == nil,
@@ -394,12 +369,10 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}
-		b.chain, b.spent = b.chain[:links], spent
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
-		*tx.Meta() = w.meta()
 	}
 	f := failed{Attempt: attempt, Error: text(cause), Due: tx.Time().Add(policy.delay(attempt))}
-	err := b.write(tx, w, outcomesStream(b.shard), typeFailed, f)
+	err := tx.Scope(w.meta(), func() error { return b.write(tx, w, outcomesStream(b.shard), typeFailed, f) })
 	if errors.Is(err, eventlog.ErrTooLarge) && b.crowded() {
 		err = errFull
 	}
@@ -427,13 +400,6 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 	e, err := event(typ, payload, stepTag(w.id))
 	if err != nil {
 		return err
-	}
-	return b.append(tx, w, stream, e)
-}
-
-func (b *batch) append(tx *eventlog.Tx, w *work, stream string, e sys.Event) error {
-	if b.mixed {
-		e.Tags = append(e.Tags, chainTag(w.step.Chain))
 	}
 	return tx.Append(stream, e)
 }

@@ -65,11 +65,13 @@ func above(prefix string) string { return prefix + "\x02" }
 // mark is a shard's cursor: the versions of its $steps stream up to At need no
 // look; those of them that are not over are in cells.
 type mark struct {
-	At      uint64 `json:"at"`
-	Epoch   uint64 `json:"epoch,omitempty"` // of the lease
-	Due     int    `json:"due,omitempty"`   // how many cells there are
-	Parked  int    `json:"parked,omitempty"`
-	Stopped int    `json:"stopped,omitempty"`
+	At      uint64      `json:"at"`
+	Far     uint64      `json:"far,omitempty"`   // so far some behind At may be in cells, too
+	Epoch   uint64      `json:"epoch,omitempty"` // of the lease
+	Due     int         `json:"due,omitempty"`   // how many cells there are
+	Parked  int         `json:"parked,omitempty"`
+	Stopped int         `json:"stopped,omitempty"`
+	Saving  eventlog.ID `json:"saving,omitzero"` // that wrote it last, by which it knows itself
 }
 
 // decodeMark reads what is stored. What is no mark knows nothing.

@@ -43,28 +43,20 @@ func Chain(ctx context.Context, l *eventlog.Log, chain eventlog.ID) iter.Seq2[Ch
 	}
 }
 
-// ChainTag is the tag by which Chain finds an event of a commit that does not name the
-// chain in its Meta. A library puts it on events of handlers that leave the chain of
-// their step.
-func ChainTag(chain eventlog.ID) string { return chainTag(chain) }
-
 // A chainCommit is one in which something of a chain happened.
 type chainCommit struct {
 	shard int
 	rev   driver.Revision
 }
 
-// chainCommits finds them, in the order of their times: those that name the chain,
-// and those of several chains whose events do.
+// chainCommits finds them, in the order of their times.
 func chainCommits(ctx context.Context, l *eventlog.Log, chain eventlog.ID) (list []chainCommit, err error) {
 	times := make(map[chainCommit]time.Time)
-	for _, q := range []eventlog.Query{{Correlation: chain, System: true}, {Tag: chainTag(chain)}} {
-		for r, err := range l.Read(ctx, q) {
-			if err != nil {
-				return nil, err
-			}
-			times[chainCommit{r.Shard, r.Revision}] = r.Time
+	for r, err := range l.Read(ctx, eventlog.Query{Correlation: chain, System: true}) {
+		if err != nil {
+			return nil, err
 		}
+		times[chainCommit{r.Shard, r.Revision}] = r.Time
 	}
 	list = slices.Collect(maps.Keys(times))
 	slices.SortFunc(list, func(a, b chainCommit) int {

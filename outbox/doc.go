@@ -71,6 +71,10 @@
 // timer is set to has the tag $timer/LENGTH/TARGET/NAME, and so has
 // $timer.cancelled in $outcomes/N.
 //
+// A [Reactor] keeps how far it is in $react-NAME/N and what it skipped in
+// $skipped-NAME/N, an [Inbox] what it refused in $refused-NAME/N and the ids of
+// messages under inbox/NAME; a [Relay] has its cursors in cells.
+//
 // Cells say which steps need no look now: how far a shard is done, which steps
 // behind that wait, are parked or stopped, and who holds a shard. All of them may
 // be lost together; then outcomes are looked up again.

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,8 +22,9 @@ func TestReadLetter(t *testing.T) {
 		l := eventlogtest.New(t)
 		begin := l.Now()
 		enqueue(t, l, Fail{"a/1"})
-		broken := true
-		h := moody(&broken, &outbox.Policy{Attempts: 2, Backoff: time.Minute})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		h := moody(broken, &outbox.Policy{Attempts: 2, Backoff: time.Minute})
 		id := pending(t, l)[0].ID
 		if _, err := outbox.ReadLetter(t.Context(), l, id); !errors.Is(err, outbox.ErrNoLetter) {
 			t.Errorf("a step that was never tried: %v", err)
@@ -66,14 +68,14 @@ func TestReadLetter(t *testing.T) {
 		sleep(time.Hour)
 		want = append(want, failed, died)
 		expect("dead again", true, 2, `{"To":"a/2"}`)
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{ID: id}, outbox.Decision{By: "bob"}, 1)
 		sleep(time.Hour)
 		want = append(want, outbox.Entry{What: "redriven", By: "bob"}, outbox.Entry{What: "done"})
 		expect("done", false, 0, `{"To":"a/2"}`)
 		stop()
 
-		broken = true
+		broken.Store(true)
 		enqueue(t, l, Fail{"a/1"})
 		id = pending(t, l)[0].ID
 		start(t, calm(l, h))

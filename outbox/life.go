@@ -31,10 +31,8 @@ func stepsStream(shard int) string    { return "$steps/" + strconv.Itoa(shard) }
 func outcomesStream(shard int) string { return "$outcomes/" + strconv.Itoa(shard) }
 func deadStream(shard int) string     { return "$dead/" + strconv.Itoa(shard) }
 
-// stepTag is the tag of a step's life; chainTag that of its chain, where the
-// commit's own correlation cannot say it.
-func stepTag(id eventlog.ID) string  { return stepTags + id.String() }
-func chainTag(id eventlog.ID) string { return "$chain/" + id.String() }
+// stepTag is the tag of a step's life.
+func stepTag(id eventlog.ID) string { return stepTags + id.String() }
 
 const stepTags = "$step/"
 

@@ -37,6 +37,8 @@ func (b *batch) link(tx *eventlog.Tx, s Raw) error {
 	if len(data) > eventlog.MaxEvent || tx.Room(b.shard) < b.spent+need {
 		return fmt.Errorf("step %s for %s: %w: %d bytes, and the commit holds others", s.Type, s.Stream, eventlog.ErrTooLarge, len(data))
 	}
+	n, spent := len(b.chain), b.spent
+	tx.OnRollback(func() { b.chain, b.spent = b.chain[:n], spent })
 	b.spent += need
 	b.chain = append(b.chain, link{e, data})
 	return nil
@@ -55,8 +57,6 @@ func (b *batch) goOn(tx *eventlog.Tx, may bool) error {
 			return err
 		}
 	}
-	meta := *tx.Meta()
-	defer func() { *tx.Meta() = meta }()
 	for i := 0; i < len(b.chain); i++ {
 		l := b.chain[i]
 		if may {
@@ -68,23 +68,17 @@ func (b *batch) goOn(tx *eventlog.Tx, may bool) error {
 				continue
 			}
 		}
-		if err := tx.Append(stepsStream(b.shard), sys.Event{Type: typeEnqueued, Data: l.data}); err != nil {
+		err := tx.Scope(l.meta(), func() error { return tx.Append(stepsStream(b.shard), sys.Event{Type: typeEnqueued, Data: l.data}) })
+		if err != nil {
 			return err
 		}
 	}
-	b.mixed = b.mixed || len(b.chain) > 0 && b.strays()
 	return nil
 }
 
-// strays reports whether a link left the chain of its batch.
-func (b *batch) strays() bool {
-	first := b.groups[0].works[0].step.Chain
-	for _, l := range b.chain {
-		if l.step.Chain != first {
-			return true
-		}
-	}
-	return false
+// meta is that of the event that stores the link.
+func (l *link) meta() eventlog.Meta {
+	return eventlog.Meta{Correlation: l.step.Chain, Causation: l.step.Cause, Actor: l.step.Actor, Traceparent: l.step.Traceparent}
 }
 
 // alone reports whether no step in the target's own shard is known to nobody
@@ -110,21 +104,16 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 		return false, nil
 	}
 	w := &work{item: &item{id: tx.NextID(), typ: l.step.Type, target: l.step.Target, handler: h}, step: &l.step}
-	links, spent := len(b.chain), b.spent
-	err = tx.Savepoint(func() error {
+	err = tx.Scope(w.meta(), func() error {
 		e, err := event(typeRolled, &l.step, stepTag(w.id))
 		if err != nil {
 			return err
-		}
-		if b.mixed || b.strays() {
-			e.Tags = append(e.Tags, chainTag(l.step.Chain))
 		}
 		if err := tx.Append(outcomesStream(b.shard), e); err != nil {
 			return err
 		}
 		b.at = w
 		defer func() { b.at = nil }()
-		*tx.Meta() = w.meta()
 		return w.do(tx)
 	})
 	switch {
@@ -137,6 +126,5 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 	case errors.Is(err, eventlog.ErrClosed), errors.Is(err, eventlog.ErrDiskFull):
 		return false, err
 	}
-	b.chain, b.spent = b.chain[:links], spent
 	return false, nil // it is tried again, and counted, as a step of its own
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -171,12 +172,13 @@ func TestChainKeepsOrder(t *testing.T) {
 func TestChainBreaks(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
-	broken := true
+	broken := new(atomic.Bool)
+	broken.Store(true)
 	again := outbox.On(func(tx *eventlog.Tx, f Fail) error {
 		if err := tx.Append(f.To, Added{1}); err != nil {
 			return err
 		}
-		if broken {
+		if broken.Load() {
 			return outbox.Abort(errFail)
 		}
 		return nil
@@ -202,7 +204,7 @@ func TestChainBreaks(t *testing.T) {
 	if list := dead(t, l); len(list) != 1 || list[0].Attempts != 1 || list[0].Cause.IsZero() {
 		t.Errorf("%+v", list)
 	}
-	broken = false
+	broken.Store(false)
 	redrive(t, l, outbox.Filter{}, byAnn, 1)
 	drain(t, r)
 	if got := added(t, l, "a/1"); !slices.Equal(got, []int{0, 10, 20, 1}) {

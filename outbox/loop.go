@@ -130,7 +130,7 @@ func (s *source) rest(now time.Time) time.Duration {
 	if paused > 0 {
 		rest = min(rest, paused)
 	}
-	if s.dirty && !s.saving && !s.guest && s.loaded {
+	if s.dirty && !s.saving && !s.scanning && !s.guest && s.loaded {
 		rest = min(rest, max(paused, s.saved.Add(saveEvery).Sub(now)))
 	}
 	return rest

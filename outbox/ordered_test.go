@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,9 @@ import (
 )
 
 // moody fails as long as it is told to.
-func moody(broken *bool, p *outbox.Policy) outbox.Handler {
+func moody(broken *atomic.Bool, p *outbox.Policy) outbox.Handler {
 	return outbox.On(func(tx *eventlog.Tx, f Fail) error {
-		if *broken {
+		if broken.Load() {
 			return errFail
 		}
 		return tx.Append(f.To, Added{-1})
@@ -40,19 +41,19 @@ func redrive(t testing.TB, l *eventlog.Log, which outbox.Filter, d outbox.Decisi
 // targets of the same tenant go on. When it is redriven all goes on in order.
 func TestOrderedStopsItsTarget(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(t *testing.T, l *eventlog.Log, broken *bool) (want []int){
-		"redriven": func(t *testing.T, l *eventlog.Log, broken *bool) []int {
-			*broken = false
+	for name, end := range map[string]func(t *testing.T, l *eventlog.Log, broken *atomic.Bool) (want []int){
+		"redriven": func(t *testing.T, l *eventlog.Log, broken *atomic.Bool) []int {
+			broken.Store(false)
 			redrive(t, l, outbox.Filter{}, byAnn, 1)
 			return []int{-1}
 		},
-		"discarded": func(t *testing.T, l *eventlog.Log, _ *bool) []int {
+		"discarded": func(t *testing.T, l *eventlog.Log, _ *atomic.Bool) []int {
 			if n, err := outbox.Discard(t.Context(), l, outbox.Filter{Type: "test.fail"}, byAnn); n != 1 || err != nil {
 				t.Errorf("%d discarded: %v", n, err)
 			}
 			return nil
 		},
-		"redriven in vain, then discarded": func(t *testing.T, l *eventlog.Log, _ *bool) []int {
+		"redriven in vain, then discarded": func(t *testing.T, l *eventlog.Log, _ *atomic.Bool) []int {
 			redrive(t, l, outbox.Filter{Target: "a/1"}, byAnn, 1)
 			sleep(time.Hour)
 			if list := dead(t, l); len(list) != 1 || list[0].Attempts != 3 {
@@ -68,8 +69,9 @@ func TestOrderedStopsItsTarget(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				l := eventlogtest.Open(t, few)
-				broken := true
-				h := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 3, Backoff: time.Minute})
+				broken := new(atomic.Bool)
+				broken.Store(true)
+				h := moody(broken, &outbox.Policy{Ordered: true, Attempts: 3, Backoff: time.Minute})
 				narrow := func() *outbox.Runner {
 					r := calm(l, h)
 					r.ReadAhead, r.Batch = 16, 4
@@ -95,7 +97,7 @@ func TestOrderedStopsItsTarget(t *testing.T) {
 				if list := pending(t, l); len(list) != 100 || !list[0].Stopped {
 					t.Errorf("%d pending", len(list))
 				}
-				want = append(want, end(t, l, &broken)...)
+				want = append(want, end(t, l, broken)...)
 				for i := 1; i <= 100; i++ {
 					want = append(want, i)
 				}
@@ -119,16 +121,17 @@ func TestOrderedRetries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.New(t)
-		broken := true
+		broken := new(atomic.Bool)
+		broken.Store(true)
 		enqueue(t, l, Fail{"a/1"}, Add{"a/1", 1}, Add{"b/1", 1})
-		start(t, calm(l, moody(&broken, &outbox.Policy{Ordered: true, Backoff: time.Hour})))
+		start(t, calm(l, moody(broken, &outbox.Policy{Ordered: true, Backoff: time.Hour})))
 		sleep(time.Minute)
 		enqueue(t, l, Add{"a/1", 2})
 		sleep(time.Minute)
 		if a, b := added(t, l, "a/1"), added(t, l, "b/1"); len(a) != 0 || len(b) != 1 {
 			t.Errorf("%v, %v", a, b)
 		}
-		broken = false
+		broken.Store(false)
 		sleep(time.Hour)
 		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1, 1, 2}) {
 			t.Errorf("%v", got)
@@ -142,9 +145,10 @@ func TestOrderedRetries(t *testing.T) {
 func TestRedrive(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
-	broken := true
+	broken := new(atomic.Bool)
+	broken.Store(true)
 	shaky := outbox.On(func(tx *eventlog.Tx, a Add) error {
-		if broken && a.N >= 0 {
+		if broken.Load() && a.N >= 0 {
 			return outbox.Abort(fmt.Errorf("no %d", a.N%2))
 		}
 		return tx.Append(a.To, Added{a.N})
@@ -152,7 +156,7 @@ func TestRedrive(t *testing.T) {
 	for i := range 8 {
 		enqueue(t, l, Add{fmt.Sprintf("a/%d", i/2), i}, Fail{"b/1"})
 	}
-	r := runner(l, shaky, moody(&broken, &outbox.Policy{Attempts: 1}))
+	r := runner(l, shaky, moody(broken, &outbox.Policy{Attempts: 1}))
 	drain(t, r)
 	list := dead(t, l)
 	if len(list) != 16 {
@@ -165,7 +169,7 @@ func TestRedrive(t *testing.T) {
 		t.Errorf("edited: %v", got)
 	}
 	redrive(t, l, one, byAnn, 0) // it is done
-	broken = false
+	broken.Store(false)
 	redrive(t, l, outbox.Filter{Target: "a/0"}, byAnn, 2)
 	redrive(t, l, outbox.Filter{Target: "a/0"}, byAnn, 0)
 	redrive(t, l, outbox.Filter{Type: "test.add", Err: "no 1"}, byAnn, 3-len(added(t, l, "a/3"))+1)

@@ -197,8 +197,9 @@ func (qs *queues) remove(target string, match func(*item) bool) (out []*item) {
 		}
 		return false
 	})
-	if len(q.items) == 0 {
-		qs.unlist(q)
+	if len(out) > 0 {
+		qs.unlist(q) // it may have another place now
+		qs.list(q)
 		qs.forget(q)
 	}
 	return out

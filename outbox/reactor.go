@@ -2,10 +2,8 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -57,8 +55,7 @@ type Reactor struct {
 	Logger *slog.Logger
 	Hooks  ReactorHooks
 
-	mu   sync.Mutex
-	live *reactor // of Run
+	run soleRun[reactor]
 }
 
 // ReactorHooks observe a Reactor, for metrics. They are called by several
@@ -83,40 +80,21 @@ type ReactorHooks struct {
 func (r *Reactor) Run(ctx context.Context) error {
 	e, err := r.ready()
 	if err == nil {
-		err = r.begin(e)
+		err = r.run.begin(e)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
 	}
-	defer r.end()
-	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: e.leaseTrouble}
+	defer r.run.end()
+	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: tellLeases(e.logger)}
 	if err := crew.Run(ctx); err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
 	}
 	return nil
 }
 
-// reactorSweep is how often a runner looks for leases.
-const reactorSweep = time.Second
-
-func (r *Reactor) begin(e *reactor) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.live != nil {
-		return errors.New("it runs already")
-	}
-	r.live = e
-	return nil
-}
-
-func (r *Reactor) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.live = nil
-}
-
 // Drain reacts until there is nothing left to react to, whoever else runs. It
-// returns an error when an event fails, once the other shards are done, or the
+// returns an error when an event fails, once the other shards had their turn, or the
 // store does. Tests and short commands use it instead of Run.
 func (r *Reactor) Drain(ctx context.Context) error {
 	e, err := r.ready()
@@ -129,12 +107,19 @@ func (r *Reactor) Drain(ctx context.Context) error {
 	return nil
 }
 
+// Check reports what is wrong with the fields: what Run and Drain would refuse at
+// once.
+func (r *Reactor) Check() error {
+	if _, err := r.ready(); err != nil {
+		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
+	}
+	return nil
+}
+
 // Health returns nil when a Run is under way and nothing keeps it from going on,
 // or else what does: events that fail, and a store that cannot be reached.
-func (r *Reactor) Health() error {
-	r.mu.Lock()
-	e := r.live
-	r.mu.Unlock()
+func (r *Reactor) Health(context.Context) error {
+	e := r.run.under()
 	if e == nil {
 		return fmt.Errorf("outbox: reactor %s does not run", r.Name)
 	}

@@ -55,7 +55,7 @@ func TestReactorEnds(t *testing.T) {
 			t.Errorf("Run ended after %v, seen %v", d, seen(t, l, "a/1"))
 		}
 		crewShares(t, r, 4) // nobody's
-		if err := r.Health(); err == nil {
+		if err := r.Health(context.Background()); err == nil {
 			t.Error("healthy after Run")
 		}
 		done := make(chan error, 1)
@@ -89,12 +89,12 @@ func TestReactorStoreDown(t *testing.T) {
 		faulty.Inject(deadProcess)
 		add(t, l, "a/1", 1)
 		time.Sleep(10 * time.Second)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) {
 			t.Errorf("health: %v", err)
 		}
 		faulty.Inject(nil)
 		time.Sleep(10 * time.Second)
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("health: %v", err)
 		}
 		if got := seen(t, l, "a/1"); !slices.Equal(got, []int{1}) {
@@ -107,12 +107,12 @@ func TestReactorStoreDown(t *testing.T) {
 			return drivertest.Fault{}
 		})
 		time.Sleep(5 * time.Second)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) {
 			t.Errorf("health: %v", err)
 		}
 		faulty.Inject(nil)
 		time.Sleep(10 * time.Second)
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("nothing came, health: %v", err)
 		}
 	})
@@ -169,11 +169,11 @@ func TestReactorIsWellAgainAtOnce(t *testing.T) {
 		}
 		startRun(t, r)
 		synctest.Wait()
-		if err := r.Health(); !errors.Is(err, errFail) {
+		if err := r.Health(context.Background()); !errors.Is(err, errFail) {
 			t.Errorf("health: %v", err)
 		}
 		time.Sleep(time.Second)
-		if err := r.Health(); err != nil || len(seen(t, l, "a/1")) != 1 {
+		if err := r.Health(context.Background()); err != nil || len(seen(t, l, "a/1")) != 1 {
 			t.Errorf("health: %v, seen %v", err, seen(t, l, "a/1"))
 		}
 	})

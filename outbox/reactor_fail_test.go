@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,12 +49,12 @@ func TestReactorHoldsItsShard(t *testing.T) {
 				attempts = append(attempts, attempt)
 			}
 		}
-		if err := r.Health(); err == nil {
+		if err := r.Health(context.Background()); err == nil {
 			t.Error("healthy before Run")
 		}
 		startRun(t, r)
 		synctest.Wait()
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("health: %v", err)
 		}
 		add(t, l, "a/1", 1, 2, 3)
@@ -75,14 +76,14 @@ func TestReactorHoldsItsShard(t *testing.T) {
 		}
 		mended = true
 		mu.Unlock()
-		if err := r.Health(); err == nil || !strings.Contains(err.Error(), "no such customer") {
+		if err := r.Health(context.Background()); err == nil || !strings.Contains(err.Error(), "no such customer") {
 			t.Errorf("health: %v", err)
 		}
 		time.Sleep(2 * time.Minute)
 		if got := seen(t, l, "a/1"); !slices.Equal(got, []int{1, 2, 3}) {
 			t.Errorf("mended: seen %v", got)
 		}
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("mended: health: %v", err)
 		}
 	})

@@ -43,7 +43,7 @@ func TestReactorSleeper(t *testing.T) {
 		if got := seen(t, l, "a/1"); !slices.Equal(got, []int{1, 2}) {
 			t.Errorf("taken over: seen %v", got)
 		}
-		if err := first.Health(); err == nil {
+		if err := first.Health(context.Background()); err == nil {
 			t.Error("the sleeper believes to be well")
 		}
 		time.Sleep(time.Minute)
@@ -152,8 +152,8 @@ func TestReactorForgetsTroubleOfOthers(t *testing.T) {
 			startRun(t, all[i])
 			time.Sleep(5 * time.Second)
 			for _, r := range all[:i+1] {
-				if n := strings.Count(r.Health().Error(), "stands still"); n != want {
-					t.Errorf("%d shards stand still, want %d: %v", n, want, r.Health())
+				if n := strings.Count(r.Health(context.Background()).Error(), "stands still"); n != want {
+					t.Errorf("%d shards stand still, want %d: %v", n, want, r.Health(context.Background()))
 				}
 			}
 		}

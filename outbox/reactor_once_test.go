@@ -49,7 +49,7 @@ func reactorStorm(t *testing.T, seed uint64) {
 	r := quick(l)
 	startRun(t, r)
 	time.Sleep(time.Minute)
-	if err := r.Health(); err != nil {
+	if err := r.Health(context.Background()); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	events := 0

@@ -20,7 +20,6 @@ type reactorBatch struct {
 	done    int
 	skipped []reactorSkip
 	failed  *reactorError
-	metas   []eventlog.Meta // of what wrote something
 }
 
 type reactorSkip struct {
@@ -42,7 +41,7 @@ func (e *reactorError) Unwrap() error { return e.err }
 
 // run is the function of the Update.
 func (b *reactorBatch) run(tx *eventlog.Tx) error {
-	b.done, b.skipped, b.failed, b.metas = 0, nil, nil, nil
+	b.done, b.skipped, b.failed = 0, nil, nil
 	state, err := b.state(tx)
 	if err != nil {
 		return err
@@ -69,9 +68,7 @@ func (b *reactorBatch) run(tx *eventlog.Tx) error {
 
 // event deals with one event. An error says that the store is to blame.
 func (b *reactorBatch) event(tx *eventlog.Tx, r *eventlog.Record) error {
-	*tx.Meta() = reactionMeta(r)
-	before := tx.NextID()
-	err := tx.Savepoint(func() error { return guard(func() error { return b.fn(tx, *r) }) })
+	err := tx.Scope(reactionMeta(r), func() error { return guard(func() error { return b.fn(tx, *r) }) })
 	if err != nil && tx.Context().Err() != nil {
 		return tx.Context().Err() // whatever React makes of it
 	}
@@ -84,9 +81,6 @@ func (b *reactorBatch) event(tx *eventlog.Tx, r *eventlog.Record) error {
 	switch {
 	case err == nil:
 		b.done++
-		if tx.NextID() != before {
-			b.metas = append(b.metas, *tx.Meta())
-		}
 		return nil
 	case errors.Is(err, eventlog.ErrTooLarge) && b.done > 0:
 		return nil // it has no room beside those before it
@@ -107,45 +101,21 @@ func reactionMeta(r *eventlog.Record) eventlog.Meta {
 // skip records that an event has no effect.
 func (b *reactorBatch) skip(tx *eventlog.Tx, r *eventlog.Record, cause error) error {
 	s := reactorSkipped{Event: r.ID, Revision: r.Revision, Stream: r.Stream, Version: r.Version, Type: r.Type, Error: text(cause)}
-	*tx.Meta() = reactionMeta(r)
-	return b.write(tx, b.reactorShard.skipped, reactorTypeSkipped, s)
+	return tx.Scope(reactionMeta(r), func() error { return b.write(tx, b.reactorShard.skipped, reactorTypeSkipped, s) })
 }
 
 // move notes how far the events have been dealt with.
 func (b *reactorBatch) move(tx *eventlog.Tx) error {
-	tags := b.label(tx)
 	m := reactorMoved{Revision: b.to.Revision, Done: b.to.Done, Events: b.done, Skipped: len(b.skipped)}
-	return b.write(tx, b.moved, reactorTypeMoved, m, tags...)
+	return b.write(tx, b.moved, reactorTypeMoved, m)
 }
 
-func (b *reactorBatch) write(tx *eventlog.Tx, stream, typ string, payload any, tags ...string) error {
+func (b *reactorBatch) write(tx *eventlog.Tx, stream, typ string, payload any) error {
 	data, err := json.Marshal(payload)
 	if err != nil {
 		return err
 	}
-	return tx.Append(systemStream(stream, b.shard), sys.Event{Type: typ, Data: data, Tags: tags})
-}
-
-// label gives the commit the metadata that all it holds shares. What it holds of
-// several chains is found by the tags that it returns.
-func (b *reactorBatch) label(tx *eventlog.Tx) (tags []string) {
-	var common eventlog.Meta
-	switch len(b.metas) {
-	case 0:
-	case 1:
-		common = b.metas[0]
-	default:
-		common.Correlation = b.metas[0].Correlation
-		for _, m := range b.metas {
-			if m.Correlation != common.Correlation {
-				common.Correlation = eventlog.ID{}
-				tags = chainTags(b.metas)
-				break
-			}
-		}
-	}
-	*tx.Meta() = common
-	return tags
+	return tx.Append(systemStream(stream, b.shard), sys.Event{Type: typ, Data: data})
 }
 
 // blame says which event an error of the whole Update belongs to: that of a

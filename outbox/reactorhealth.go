@@ -82,15 +82,6 @@ func (s *reactorShard) well() {
 	delete(s.troubles, s.shard)
 }
 
-// leaseTrouble says how the leases fare; nil is well.
-func (e *reactor) leaseTrouble(err error) {
-	if err != nil {
-		e.logger.Error("the leases of the shards cannot be kept", "err", err)
-	} else {
-		e.logger.Info("the leases of the shards can be kept again")
-	}
-}
-
 // health joins all troubles.
 func (e *reactor) health() error {
 	var list []error

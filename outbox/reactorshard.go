@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -51,15 +50,6 @@ func (s *reactorShard) run(ctx context.Context) error {
 			return err
 		}
 		reactorPause(ctx, s.failed(err))
-	}
-}
-
-func reactorPause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }
 

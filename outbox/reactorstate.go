@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -62,13 +61,3 @@ var reactorModel = eventlog.Model[reactorState]{Name: "$react", Version: 1, Fold
 		s.Skipped += uint64(m.Skipped)
 	}),
 }}
-
-// chainTags are the tags of the chains that metas belong to, each once.
-func chainTags(metas []eventlog.Meta) (tags []string) {
-	for _, m := range metas {
-		if tag := chainTag(m.Correlation); !m.Correlation.IsZero() && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
-		}
-	}
-	return tags
-}

@@ -20,28 +20,33 @@ const (
 type reading func(ctx context.Context) (func(), error)
 
 // read starts the next reading, if there is something to read and room for it.
-// The kinds of reading take turns.
+// The kinds of reading take turns; those of cells wait while cells are saved.
 func (s *source) read(now time.Time) {
 	if s.reading || s.lost || now.Before(s.pause) {
 		return
 	}
-	kinds := []func(now time.Time) reading{s.ahead, s.again, s.timers, s.unpark, s.recount, func(time.Time) reading { return s.drainStop() }}
+	kinds := []func(now time.Time) reading{s.ahead, s.again, s.recount, s.timers, s.unpark, s.drainStop}
+	scans := 3 // the first of those of cells
 	if !s.loaded {
 		kinds = []func(time.Time) reading{s.load}
 	}
 	for i := range kinds {
 		k := (s.rotation + i) % len(kinds)
+		if k >= scans && (s.saving || s.overdue(now)) {
+			continue
+		}
 		next := kinds[k](now)
 		if next == nil {
 			continue
 		}
 		s.rotation = k + 1
-		s.reading = true
+		s.reading, s.scanning = true, k >= scans
 		s.do(func(ctx context.Context) func() {
 			then, err := next(ctx)
 			return func() {
-				s.reading = false
+				s.reading, s.scanning = false, false
 				if s.failed("the steps of a shard cannot be read", err) {
+					s.more = true
 					return
 				}
 				then()
@@ -99,7 +104,14 @@ func (s *source) names(ctx context.Context, kind string) (names []string, err er
 }
 
 func (s *source) begin(m mark, version uint64, stopped, types []string) {
-	s.mark, s.version, s.base, s.loaded = m, version, m.At, true
+	if !s.guest && m.Epoch > s.epoch { // somebody else has the shard, and we do not know yet
+		s.lose(s)
+		return
+	}
+	if !s.guest {
+		m.Epoch = s.epoch // or the cursor was lost
+	}
+	s.mark, s.version, s.base, s.far, s.loaded = m, version, m.At, m.Far, true
 	s.tail = m.At
 	for _, target := range stopped {
 		if !s.visiting {
@@ -205,7 +217,7 @@ func (s *source) timers(time.Time) reading {
 		return nil
 	}
 	to := dueFrom(s.shard, now.Add(2*s.Sweep))
-	if s.mark.Due == 0 && !s.saving && !s.guest { // none are there
+	if s.mark.Due == 0 && s.doubt == nil && !s.guest { // none are there
 		s.extend(to)
 		return nil
 	}
@@ -225,20 +237,41 @@ func (s *source) timers(time.Time) reading {
 }
 
 func (s *source) adoptDue(it *item) {
-	known := it.version > s.base && it.version < s.next() && *s.state(it.version) != over
-	if known || s.celled[it.version] != nil || s.loose[it.version] != nil || slices.Contains(s.drops, it.cell) {
-		return
-	}
-	if s.adopt(it, dueCells) {
+	if !s.known(it) && s.adopt(it, dueCells) {
 		it.alarm = true
 		s.alarms.push(it)
 	}
 }
 
+// known reports whether the source has the step of a cell that was read, or is
+// done with it. What it has is told of its cell.
+func (s *source) known(it *item) bool {
+	if _, dropped := s.drops[it.cell]; dropped || s.celled[it.version] != nil {
+		return true
+	}
+	have := s.hands[it.version]
+	if have == nil {
+		have = s.loose[it.version]
+	}
+	switch {
+	case have != nil && have.cell == "":
+		have.cell = it.cell
+	case have != nil && have.cell != it.cell:
+		s.drop(it.cell)
+	case have == nil && it.version > s.base && it.version < s.next():
+		st := s.state(it.version)
+		if *st == deferred {
+			*st = over
+		}
+		return *st != over
+	}
+	return have != nil
+}
+
 // recount looks, once a sweep while steps are parked, whether visitors have
 // taken some of them.
 func (s *source) recount(now time.Time) reading {
-	if s.mark.Parked == 0 || s.guest || s.saving || now.Before(s.counted.Add(s.Sweep)) {
+	if s.mark.Parked == 0 || s.guest || s.saving || s.doubt != nil || now.Before(s.counted.Add(s.Sweep)) {
 		return nil
 	}
 	s.counted = now
@@ -247,7 +280,7 @@ func (s *source) recount(now time.Time) reading {
 		value, version, err := s.Log.ReadCell(ctx, cursorKey(s.shard))
 		m := decodeMark(value)
 		return func() {
-			if version != old && s.version == old && !s.saving && m.Epoch == s.mark.Epoch {
+			if version != old && s.version == old && !s.saving && s.doubt == nil && m.Epoch == s.mark.Epoch {
 				s.mark, s.version = m, version
 			}
 		}, err
@@ -272,7 +305,7 @@ func (s *source) unpark(time.Time) reading {
 		return func() {
 			for _, it := range items {
 				p.from = it.cell + "\x00"
-				if it.err != nil || s.celled[it.version] != nil {
+				if it.err != nil || s.known(it) {
 					continue
 				}
 				it.reason = ""

@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,14 +19,15 @@ func TestRedriveOfAnotherLetter(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			l := eventlogtest.New(t)
-			broken := true
+			broken := new(atomic.Bool)
+			broken.Store(true)
 			first := outbox.On(func(tx *eventlog.Tx, a Add2) error {
-				if broken {
+				if broken.Load() {
 					return outbox.Abort(errFail)
 				}
 				return tx.Append(a.To, Added{a.N})
 			}, nil)
-			r := calm(l, first, moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1}))
+			r := calm(l, first, moody(broken, &outbox.Policy{Ordered: true, Attempts: 1}))
 			stop := start(t, r)
 			enqueue(t, l, Add2{"a/1", 7}) // dead, and stops nothing
 			sleep(time.Minute)
@@ -37,7 +39,7 @@ func TestRedriveOfAnotherLetter(t *testing.T) {
 				start(t, r)
 				sleep(time.Minute)
 			}
-			broken = false
+			broken.Store(false)
 			redrive(t, l, outbox.Filter{Type: "test.add2"}, byAnn, 1)
 			sleep(time.Minute)
 			if got := added(t, l, "a/1"); len(got) != 0 {

@@ -2,10 +2,8 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -77,8 +75,7 @@ type Relay struct {
 	Logger *slog.Logger
 	Hooks  RelayHooks
 
-	mu   sync.Mutex
-	live *relay // of Run
+	run soleRun[relay]
 }
 
 // RelayHooks observe a Relay, for metrics. They are called by several goroutines
@@ -99,42 +96,32 @@ type RelayHooks struct {
 func (r *Relay) Run(ctx context.Context) error {
 	e, err := r.ready()
 	if err == nil {
-		err = r.begin(e)
+		err = r.run.begin(e)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
 	}
-	defer r.end()
-	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: e.leaseTrouble}
+	defer r.run.end()
+	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: tellLeases(e.logger)}
 	if err := crew.Run(ctx); err != nil {
 		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
 	}
 	return nil
 }
 
-func (r *Relay) begin(e *relay) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.live != nil {
-		return errors.New("it runs already")
+// Check reports what is wrong with the fields: what Run would refuse at once.
+func (r *Relay) Check() error {
+	if _, err := r.ready(); err != nil {
+		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
 	}
-	r.live = e
 	return nil
-}
-
-func (r *Relay) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.live = nil
 }
 
 // Health returns nil when a Run is under way and nothing keeps it from going on,
 // or else what does: streams that are held up, calls of Publish that do not
 // return, and a store that cannot be reached.
-func (r *Relay) Health() error {
-	r.mu.Lock()
-	e := r.live
-	r.mu.Unlock()
+func (r *Relay) Health(context.Context) error {
+	e := r.run.under()
 	if e == nil {
 		return fmt.Errorf("outbox: relay %s does not run", r.Name)
 	}

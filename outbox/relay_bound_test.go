@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func TestRelayLargePayloads(t *testing.T) {
 			if got := b.firsts(t, beside); !slices.Equal(got, upTo(100)) {
 				t.Errorf("hangs %v: beside it %v", hangs, got)
 			}
-			if err := r.Health(); err == nil || !strings.Contains(err.Error(), "a/1") {
+			if err := r.Health(context.Background()); err == nil || !strings.Contains(err.Error(), "a/1") {
 				t.Errorf("hangs %v: health: %v", hangs, err)
 			}
 			mended.Store(true)

@@ -73,7 +73,7 @@ func TestRelayHoldsAStream(t *testing.T) {
 		if err != nil || s[l.ShardOf("a/1")].Revision != 6 {
 			t.Errorf("the cursor passed what is not published: %+v, %v", s[l.ShardOf("a/1")], err)
 		}
-		if err := r.Health(); !errors.Is(err, errBroker) || !strings.Contains(err.Error(), "a/1") {
+		if err := r.Health(context.Background()); !errors.Is(err, errBroker) || !strings.Contains(err.Error(), "a/1") {
 			t.Errorf("health: %v", err)
 		}
 		mu.Lock()
@@ -89,7 +89,7 @@ func TestRelayHoldsAStream(t *testing.T) {
 		if got := b.firsts(t, "a/1"); !slices.Equal(got, upTo(20)) {
 			t.Errorf("mended: a/1: %v", got)
 		}
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("mended: %v", err)
 		}
 		n := b.count()
@@ -127,7 +127,7 @@ func TestRelayPanics(t *testing.T) {
 		}
 		startRun(t, r)
 		time.Sleep(time.Minute)
-		if err := r.Health(); err == nil || !strings.Contains(err.Error(), "publisher") || !strings.Contains(err.Error(), "topic") {
+		if err := r.Health(context.Background()); err == nil || !strings.Contains(err.Error(), "publisher") || !strings.Contains(err.Error(), "topic") {
 			t.Errorf("health: %v", err)
 		}
 		if b.count() != 3 {
@@ -167,7 +167,7 @@ func TestRelayTimeout(t *testing.T) {
 		add(t, l, "deaf/1", 1)
 		stop := startRun(t, r)
 		time.Sleep(10 * time.Second)
-		if err := r.Health(); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "deaf/1: Publish does not return") {
+		if err := r.Health(context.Background()); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "deaf/1: Publish does not return") {
 			t.Errorf("health: %v", err)
 		}
 		begin := time.Now()

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,8 +94,8 @@ func TestRelaysShareTheShards(t *testing.T) {
 			startRun(t, all[i])
 			time.Sleep(5 * time.Second)
 			for _, r := range all[:i+1] {
-				if n := strings.Count(r.Health().Error(), "held up"); n != want {
-					t.Errorf("%d streams are held up, want %d: %v", n, want, r.Health())
+				if n := strings.Count(r.Health(context.Background()).Error(), "held up"); n != want {
+					t.Errorf("%d streams are held up, want %d: %v", n, want, r.Health(context.Background()))
 				}
 			}
 		}
@@ -146,6 +147,44 @@ func TestRelayTakesTheLastSaving(t *testing.T) {
 		value, _, err := l.ReadCell(t.Context(), "$relay-all\x01cursor\x010000")
 		if want := `{"revision":2,"epoch":1}`; string(value) != want || err != nil {
 			t.Errorf("stored %s, want %s, %v", value, want, err)
+		}
+	})
+}
+
+// TestRelayCursorIsRemoved: who removes the cursor of a relay that runs changes
+// nothing; of one that does not, lets it begin anew.
+func TestRelayCursorIsRemoved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, b := eventlogtest.Open(t, &eventlog.Options{Shards: 1}), &broker{}
+		remove := func() {
+			_, version, err := l.ReadCell(t.Context(), "$relay-all\x01cursor\x010000")
+			if err == nil {
+				_, err = l.SwapCell(t.Context(), "$relay-all\x01cursor\x010000", version, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		r := publishing(l, b)
+		stop := startRun(t, r)
+		for i := range 4 {
+			add(t, l, "a/1", i)
+			time.Sleep(time.Second)
+			if i == 1 {
+				remove()
+			}
+		}
+		s, err := r.Status(t.Context())
+		if err != nil || s[0].Revision != 4 || b.count() != 4 {
+			t.Errorf("%+v, %v, %d published", s, err, b.count())
+		}
+		stop()
+		remove()
+		startRun(t, r)
+		time.Sleep(time.Minute)
+		if b.count() != 8 {
+			t.Errorf("%d published", b.count())
 		}
 	})
 }

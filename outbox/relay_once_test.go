@@ -74,7 +74,7 @@ func relayStorm(t *testing.T, seed uint64) {
 	r := quickRelay(l, b)
 	stop := startRun(t, r)
 	time.Sleep(time.Minute)
-	if err := r.Health(); err != nil {
+	if err := r.Health(context.Background()); err != nil {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	stop()

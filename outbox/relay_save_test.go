@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
@@ -49,7 +51,7 @@ func TestRelaySavesInSpiteOfLostAnswers(t *testing.T) {
 			if err != nil || s[l.ShardOf("a/1")].Revision != 20 || b.count() != 20 {
 				t.Errorf("%v: %+v, %v, %d published", kind, s[l.ShardOf("a/1")], err, b.count())
 			}
-			if err := r.Health(); err != nil {
+			if err := r.Health(context.Background()); err != nil {
 				t.Errorf("%v: %v", kind, err)
 			}
 			if n := n.Load(); n < 20 {
@@ -99,7 +101,7 @@ func TestRelayStoreDown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := drivertest.NewFaulty(memlog.NewStore().Open(), nil)
-		l, err := eventlog.Open(t.Context(), f, few)
+		l, err := eventlog.Open(t.Context(), f, &eventlog.Options{Shards: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,12 +118,12 @@ func TestRelayStoreDown(t *testing.T) {
 		})
 		time.Sleep(5 * time.Second)
 		add(t, l, "a/1", 1)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) {
 			t.Errorf("it cannot read: %v", err)
 		}
 		f.Inject(deadProcess)
 		time.Sleep(5 * time.Second)
-		if err := r.Health(); !errors.Is(err, drivertest.ErrInjected) || !strings.Contains(err.Error(), "no leases") {
+		if err := r.Health(context.Background()); !errors.Is(err, drivertest.ErrInjected) || !strings.Contains(err.Error(), "no leases") {
 			t.Errorf("all fails: %v", err)
 		}
 		if err := r.Run(t.Context()); err == nil {
@@ -129,9 +131,16 @@ func TestRelayStoreDown(t *testing.T) {
 		}
 		f.Inject(nil)
 		time.Sleep(20 * time.Second)
-		if err := r.Health(); err != nil || b.count() != 1 {
+		if err := r.Health(context.Background()); err != nil || b.count() != 1 {
 			t.Errorf("%v, %d published", err, b.count())
 		}
+		gate := make(chan struct{}) // the call in hand does not return
+		b.mu.Lock()
+		b.plan = func(*message.Message) (before, after error) { <-gate; return nil, nil }
+		b.mu.Unlock()
+		add(t, l, "a/1", 2)
+		time.Sleep(time.Second)
+		defer close(gate)
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

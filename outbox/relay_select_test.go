@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -155,7 +156,7 @@ func TestRelayRefuses(t *testing.T) {
 	if _, err := r.Status(t.Context()); err == nil {
 		t.Error("status without a name")
 	}
-	if err := r.Health(); err == nil {
+	if err := r.Health(context.Background()); err == nil {
 		t.Error("healthy without a run")
 	}
 }

@@ -31,7 +31,7 @@ func TestRelayPublishes(t *testing.T) {
 		if x, y := b.firsts(t, "a/1"), b.firsts(t, "b/1"); !slices.Equal(x, upTo(3)) || !slices.Equal(y, upTo(1)) || b.count() != 4 {
 			t.Errorf("published %v", b.list())
 		}
-		if err := r.Health(); err != nil {
+		if err := r.Health(context.Background()); err != nil {
 			t.Errorf("health: %v", err)
 		}
 	})

@@ -59,10 +59,12 @@ func (e *relay) fence(ctx context.Context, shard int, epoch uint64) ([]driver.Ce
 // errRelayLost says that the cursor is in other hands.
 var errRelayLost = errors.New("the lease was lost")
 
-// loadMark reads the cursor that the lease was taken with.
+// loadMark reads the cursor that the lease was taken with. It is not in other
+// hands when somebody removed it, so that it begins anew.
 func (s *relayShard) loadMark(ctx context.Context) (relayMark, error) {
 	m, err := readRelayMark(ctx, s.Log, s.name, s.shard, s.after)
-	if err == nil && m.Epoch != s.lease.Epoch {
+	if err == nil && m.version > 0 && m.Epoch != s.lease.Epoch {
+		s.logger.Warn("the cursor of a shard is in other hands", "shard", s.shard, "epoch", m.Epoch, "held", s.lease.Epoch)
 		err = errRelayLost
 	}
 	return m, err

@@ -91,15 +91,6 @@ func (t *relayTroubles) calling(stream string) (done func()) {
 	}
 }
 
-// leaseTrouble says how the leases fare; nil is well.
-func (e *relay) leaseTrouble(err error) {
-	if err != nil {
-		e.logger.Error("the leases of the shards cannot be kept", "err", err)
-	} else {
-		e.logger.Info("the leases of the shards can be kept again")
-	}
-}
-
 // health joins the troubles, the oldest first and not all of many.
 func (e *relay) health() error {
 	type line struct {

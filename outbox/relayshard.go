@@ -72,11 +72,12 @@ func (s *relayShard) run(ctx context.Context) error {
 	if err := s.load(ctx); err != nil {
 		return s.final(ctx, err)
 	}
-	hand, release := lease.Linger(ctx, s.grace)
+	own, stop := context.WithCancel(ctx)
+	defer stop()
+	hand, release := lease.Linger(own, s.grace)
 	defer release()
-	reading, stop := context.WithCancel(ctx)
-	go s.read(reading, s.at)
-	err := s.loop(ctx, hand)
+	go s.read(own, s.at)
+	err := s.loop(own, hand)
 	stop()
 	for range s.arrivals {
 	}
@@ -119,6 +120,7 @@ func (s *relayShard) load(ctx context.Context) error {
 
 func (s *relayShard) loop(ctx, hand context.Context) error {
 	save := time.NewTicker(relaySave)
+	defer save.Stop()
 	save.Stop()
 	ticking := false
 	for ctx.Err() == nil {

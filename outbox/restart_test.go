@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,9 @@ func TestOrderedRetriesOverRestarts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.New(t)
-		broken := true
-		h := moody(&broken, &outbox.Policy{Ordered: true, Attempts: -1, Backoff: time.Hour, MaxBackoff: time.Hour})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		h := moody(broken, &outbox.Policy{Ordered: true, Attempts: -1, Backoff: time.Hour, MaxBackoff: time.Hour})
 		enqueue(t, l, Fail{"a/1"})
 		for n := range 4 {
 			stop := start(t, calm(l, h))
@@ -28,7 +30,7 @@ func TestOrderedRetriesOverRestarts(t *testing.T) {
 			}
 			enqueue(t, l, Add{"a/1", n})
 		}
-		broken = false
+		broken.Store(false)
 		start(t, calm(l, h))
 		sleep(2 * time.Hour)
 		if got := added(t, l, "a/1"); !slices.Equal(got, []int{-1, 0, 1, 2, 3}) {
@@ -43,8 +45,9 @@ func TestTimerBehindAStop(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.New(t)
-		broken := true
-		h := moody(&broken, &outbox.Policy{Ordered: true, Attempts: 1})
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		h := moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})
 		enqueue(t, l, Fail{"a/1"})
 		stop := start(t, calm(l, h))
 		sleep(time.Minute)
@@ -53,7 +56,7 @@ func TestTimerBehindAStop(t *testing.T) {
 		sleep(time.Minute)
 		stop() // they are in cells now
 		start(t, calm(l, h))
-		broken = false
+		broken.Store(false)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(2 * time.Minute)
 		enqueue(t, l, Add{"a/1", 3})

@@ -25,6 +25,7 @@ type source struct {
 	version uint64 // of that cell
 
 	base   uint64  // versions up to here need no look, or are in cells
+	far    uint64  // those up to here may be in cells that this source does not know
 	states []state // of those behind
 	more   bool    // there may be something to read
 	tail   uint64  // the last version, as far as known
@@ -32,8 +33,9 @@ type source struct {
 	hands map[uint64]*item // items in hand, by version
 	bytes int              // of their payloads
 	lanes map[string]*sourceLane
-	loose map[uint64]*item // they wait, and are to be put into cells
-	drops []string         // cells whose items are over
+	loose map[uint64]*item    // they wait, and are to be put into cells
+	drops map[string]struct{} // cells whose items are over
+	doubt *saving             // of which it is not known whether it is done
 
 	alarms  alarms // what waits and stands before the horizon
 	horizon string // a key of cells of what is due: those from here on are not read yet
@@ -42,8 +44,9 @@ type source struct {
 	stops   map[string]*stop
 
 	reading, saving, dirty, lost, leaving bool
-	rotation                              int // which kind of reading comes first
-	misses                                int // readings and savings in a row that failed
+	scanning                              bool // the reading is one of cells
+	rotation                              int  // which kind of reading comes first
+	misses                                int  // readings and savings in a row that failed
 	pause                                 time.Time
 	saved, counted                        time.Time
 	err                                   error // of the last one, nil when it went well
@@ -67,7 +70,7 @@ type sourceLane struct {
 
 func newSource(e *engine, shard int) *source {
 	return &source{engine: e, shard: shard, more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
-		celled: make(map[uint64]*item), stops: make(map[string]*stop)}
+		celled: make(map[uint64]*item), stops: make(map[string]*stop), drops: make(map[string]struct{})}
 }
 
 // next is the version to be read next.
@@ -108,7 +111,7 @@ func (s *source) took(it *item) {
 		s.park(it)
 	case it.again && stopped:
 		s.decided(it)
-	case !stopped && !it.due.After(s.Log.Now()) && !s.laneTakes(it):
+	case !it.due.After(s.Log.Now()) && !s.laneTakes(it, stopped):
 		*s.state(it.version) = deferred
 	default:
 		s.admit(it)
@@ -116,10 +119,11 @@ func (s *source) took(it *item) {
 }
 
 // laneTakes reports whether the item's lane has room for it, and notes where it has
-// none any more.
-func (s *source) laneTakes(it *item) bool {
+// none any more. What is behind a stop takes no room, but it must not overtake
+// what was left unread.
+func (s *source) laneTakes(it *item, stopped bool) bool {
 	l := s.lanes[it.lane()]
-	if l == nil || l.from == 0 && l.held < s.laneRoom() {
+	if l == nil || l.from == 0 && (stopped || l.held < s.laneRoom()) {
 		return true
 	}
 	if l.from == 0 {
@@ -184,7 +188,7 @@ func (s *source) finish(it *item) {
 	delete(s.loose, it.version)
 	delete(s.celled, it.version)
 	if it.cell != "" {
-		s.drops = append(s.drops, it.cell)
+		s.drop(it.cell)
 		it.cell = ""
 	}
 	s.dirty = true

@@ -86,3 +86,34 @@ func TestDecidedTwice(t *testing.T) {
 		t.Errorf("%d in hand", s.lanes["a/"].held)
 	}
 }
+
+// TestParkedStepInHand: a parked step that the source has read from the log, too,
+// is in hand once; when it is done its cell goes, and its tenant has its room.
+func TestParkedStepInHand(t *testing.T) {
+	t.Parallel()
+	s := testSource(t, Handler{Type: "x", Do: nothing})
+	for version := range uint64(3) {
+		it := &item{version: version + 1, id: eventlog.ID{byte(version)}, typ: "x", target: "a/1", time: s.Log.Now()}
+		if _, err := s.Log.SwapCell(t.Context(), parkedKey(0, "x", it.version), 0, it.header()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.parked = []parkedType{{typ: "x", from: parkedKey(0, "x", 0)}}
+	first, second := s.testTake(1, "x", "a/1"), s.testTake(2, "x", "a/1")
+	s.testSettle(first, outcome{decided: true, wrote: true})
+	then, err := s.unpark(time.Now())(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	then()
+	third := s.hands[3]
+	if s.hands[2] != second || third == nil {
+		t.Fatalf("%d in hand", len(s.hands))
+	}
+	for _, it := range []*item{s.hands[1], second, third} { // the first is read again, and looked up
+		s.testSettle(it, outcome{decided: true})
+	}
+	if len(s.lanes)+len(s.hands)+len(s.queues.byTarget) != 0 || len(s.drops) != 3 {
+		t.Errorf("%d lanes, %d in hand, %d cells to be removed", len(s.lanes), len(s.hands), len(s.drops))
+	}
+}

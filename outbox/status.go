@@ -119,7 +119,7 @@ func (s *source) info() ShardInfo {
 			}
 		}
 	}
-	for _, key := range s.drops {
+	for key := range s.drops {
 		s.uncount(&i, key)
 	}
 	for _, it := range s.loose {

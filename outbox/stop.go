@@ -45,9 +45,13 @@ func (s *source) stopAt(it *item, dead bool) {
 // behind lets an item wait until its target goes on.
 func (s *source) behind(st *stop, it *item) {
 	s.release(it)
-	if it.cell != "" && it.kind == stopCells {
+	if it.kind = stopCells; it.cell == s.cellKey(it) { // it is read again
 		delete(s.celled, it.version)
-		return // it is read again
+		*s.state(it.version) = over
+		if st.cells = true; st.from > it.cell {
+			st.from = it.cell
+		}
+		return
 	}
 	s.setAside(it, stopCells)
 	st.waiting = append(st.waiting, it)
@@ -115,7 +119,7 @@ func (s *source) goOn(target string, st *stop) {
 }
 
 // drainStop reads the next cells of a stop that goes on; nil: there are none.
-func (s *source) drainStop() func(context.Context) (func(), error) {
+func (s *source) drainStop(time.Time) reading {
 	for target, st := range s.stops {
 		if st.head != nil || st.inHand > 0 || !st.cells || s.room() <= 0 {
 			continue
@@ -136,10 +140,13 @@ func (s *source) drained(target string, st *stop, items []*item, full bool) {
 	st.cells = full
 	for _, it := range items {
 		st.from = it.cell + "\x00"
-		if s.celled[it.version] != nil || s.loose[it.version] != nil {
-			continue
-		}
-		if s.adopt(it, stopCells) {
+		if have := s.loose[it.version]; have != nil && have.kind == stopCells && have.cell == "" { // it was there before
+			have.cell = it.cell
+			st.waiting = slices.DeleteFunc(st.waiting, func(o *item) bool { return o == have })
+			s.celled[it.version] = have
+			st.inHand++
+			s.resume(have)
+		} else if !s.known(it) && s.adopt(it, stopCells) {
 			st.inHand++
 			s.hand(it)
 		}

@@ -3,9 +3,10 @@ package outbox
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 
-	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
@@ -82,19 +83,21 @@ func (e *engine) visited(s *source) bool {
 // leave removes the cells of parked steps that are over, and counts them off in
 // the cursor, which stays where its holder has it.
 func (s *source) leave() {
-	if len(s.drops) == 0 || s.saving || s.lost || time.Now().Before(s.pause) {
+	if len(s.drops) == 0 || s.saving || s.scanning || s.lost || time.Now().Before(s.pause) {
 		return
 	}
 	s.saving = true
-	n := min(len(s.drops), saveCells)
-	drops := s.drops[:n:n]
-	s.drops = s.drops[n:]
+	drops := slices.Collect(maps.Keys(s.drops))
+	drops = drops[:min(len(drops), saveCells)]
 	s.do(func(ctx context.Context) func() {
 		err := s.unparkCells(ctx, drops)
 		return func() {
 			s.saving = false
 			if s.failed("parked steps that are over cannot be removed", err) {
-				s.drops = append(drops, s.drops...)
+				return
+			}
+			for _, key := range drops {
+				delete(s.drops, key)
 			}
 		}
 	})
@@ -121,7 +124,7 @@ func (s *source) unparkCells(ctx context.Context, drops []string) error {
 		}
 		ops = append(ops, driver.CellOp{Op: driver.Put, If: &version, Cell: driver.Cell{Key: cursorKey(s.shard), Value: m.encode()}})
 		_, err = s.Log.SwapCells(ctx, ops...)
-		if refused := new(driver.CellError); !errors.As(err, &refused) && !errors.Is(err, eventlog.ErrUnknown) {
+		if refused := new(driver.CellError); !errors.As(err, &refused) {
 			return err
 		}
 	}

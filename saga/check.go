@@ -37,7 +37,7 @@ func (s *Saga[S]) checkSelf() error {
 	case len(s.Steps) == 0:
 		return errors.New("no steps")
 	case s.Deadline < 0 || s.Deadline > maxTime:
-		return fmt.Errorf("Deadline is %v: up to %v", s.Deadline, maxTime)
+		return fmt.Errorf("field Deadline is %v: up to %v", s.Deadline, maxTime)
 	}
 	return nil
 }
@@ -114,11 +114,11 @@ func (s *Step[S]) checkKind(k kind) error {
 	case k == kindChange && (s.On == nil || s.Do == nil):
 		return errors.New("a change needs On and Do")
 	case k == kindCall && s.Call == nil:
-		return errors.New("Recall without Call")
+		return errors.New("a Recall without a Call")
 	case k == kindWait && s.Wait != 0 && s.Until != nil:
 		return errors.New("a wait has one of Wait and Until")
 	case k == kindWait && (s.Wait < 0 || s.Wait > maxTime):
-		return fmt.Errorf("Wait is %v: up to %v", s.Wait, maxTime)
+		return fmt.Errorf("field Wait is %v: up to %v", s.Wait, maxTime)
 	case k == kindSignal && (s.Signal.receive == nil || s.Signal.name == ""):
 		return errors.New("a signal needs a name and a function")
 	case k == kindChild && s.Child.saga == nil:
@@ -126,7 +126,7 @@ func (s *Step[S]) checkKind(k kind) error {
 	case k == kindChild && s.Child.input == nil:
 		return errors.New("a child needs a function that makes its input")
 	case s.Need != nil && s.Keys == nil:
-		return errors.New("Need is for a fan-out: it lacks Keys")
+		return errors.New("a Need is for a fan-out: it lacks Keys")
 	case k == kindChild:
 		return checkChild(s.Child.saga)
 	case k == kindBranch && s.Next == nil:
@@ -149,7 +149,7 @@ func checkChild(p program) error {
 
 func (s *Saga[S]) checkRoutes(step *Step[S]) error {
 	if (step.Next == nil) != (len(step.Routes) == 0) {
-		return errors.New("Next and Routes need each other")
+		return errors.New("fields Next and Routes need each other")
 	}
 	for i, r := range step.Routes {
 		switch {
@@ -168,7 +168,7 @@ func (s *Saga[S]) checkRoutes(step *Step[S]) error {
 func (s *Step[S]) checkTimes(k kind) error {
 	switch {
 	case s.Timeout < 0 || s.Timeout > maxTime:
-		return fmt.Errorf("Timeout is %v: up to %v", s.Timeout, maxTime)
+		return fmt.Errorf("field Timeout is %v: up to %v", s.Timeout, maxTime)
 	case s.Timeout > 0 && (k == kindWait || k == kindBranch):
 		return fmt.Errorf("a %s has no Timeout", k)
 	case s.OnTimeout != "" && s.Timeout == 0:

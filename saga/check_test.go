@@ -36,7 +36,7 @@ func TestDefinitions(t *testing.T) {
 		"a change needs On and Do":                  round(step{Name: "x", Do: one.Do}),
 		"change needs On":                           round(step{Name: "x", On: one.On}),
 		"needs On and Do":                           round(step{Name: "x", Undo: one.Undo, On: one.On}),
-		"Recall without Call":                       round(step{Name: "x", Recall: call}),
+		"a Recall without a Call":                   round(step{Name: "x", Recall: call}),
 		"one of Wait and Until":                     round(step{Name: "x", Wait: time.Hour, Until: func(*count) time.Time { return time.Time{} }}),
 		"Wait is -1h0m0s":                           round(step{Name: "x", Wait: -time.Hour}),
 		"a signal needs a name":                     round(step{Name: "x", Signal: saga.On("", func(*count, int) error { return nil })}),

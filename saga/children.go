@@ -8,6 +8,10 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 )
 
+// MaxChildren is how many children a fan-out may have: one that would have more is
+// refused.
+const MaxChildren = 1_000_000
+
 const (
 	chunkChildren = 256     // children that one transaction starts, or tells to go back
 	chunkBytes    = 256_000 // of their input, about
@@ -80,6 +84,9 @@ func (d *decision) begetMore() error {
 	if err != nil {
 		return fmt.Errorf("Keys of step %q: %w", cur.Step, err)
 	}
+	if cur.Fan.Count+len(list) > MaxChildren {
+		return d.stop(stop{Why: CauseRefused, Error: fmt.Sprintf("more than %d children", MaxChildren)})
+	}
 	e := &event{N: cur.N, More: len(list) > 0}
 	for size := 0; e.Count < len(list) && size < chunkBytes; e.Count++ {
 		e.Cursor = list[e.Count]
@@ -112,8 +119,13 @@ func (d *decision) child(raw outbox.Raw) error {
 		return err
 	}
 	f := d.i.fan(r.N)
-	if f == nil || f.OK.has(r.I-1) || f.Bad.has(r.I-1) {
-		return nil // it was counted already, or nobody waits for it any more
+	switch {
+	case f == nil:
+		return nil // nobody waits for it any more
+	case r.I < 1 || r.I > max(f.Count, f.Total):
+		return outbox.Abort(fmt.Errorf("saga %s/%s: execution %d has no child %d", d.name, d.id, r.N, r.I))
+	case f.OK.has(r.I-1) || f.Bad.has(r.I-1):
+		return nil // it was counted already
 	}
 	e := &event{N: r.N, I: r.I, OK: r.State == Completed && d.i.Cur.Of == 0}
 	if !e.OK {

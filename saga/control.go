@@ -201,15 +201,21 @@ func (d *decision) fork(raw outbox.Raw) error {
 	if w.Data != nil {
 		at.Data = string(w.Data)
 	}
-	if err := checkTarget(streamOf(d.name, w.As)); err != nil {
+	e := &event{Step: w.Step, N: at.Seq, To: w.As, By: w.By, Reason: w.Reason}
+	b := begin{V: at.Version, Data: []byte(at.Data), At: w.Step, Fork: &origin{ID: d.id, Step: w.Step, N: at.Seq}}
+	err = d.tx.Savepoint(func() error {
+		if err := checkTarget(streamOf(d.name, w.As)); err != nil {
+			return err
+		}
+		if err := d.write(evForked, e); err != nil {
+			return err
+		}
+		return tell(d.tx, d.name, w.As, toBegin, b)
+	})
+	if errors.Is(err, errSend) || errors.Is(err, outbox.ErrStep) {
 		return d.deny("fork", w.By, w.Reason, brief(err))
 	}
-	e := &event{Step: w.Step, N: at.Seq, To: w.As, By: w.By, Reason: w.Reason}
-	if err := d.write(evForked, e); err != nil {
-		return err
-	}
-	b := begin{V: at.Version, Data: []byte(at.Data), At: w.Step, Fork: &origin{ID: d.id, Step: w.Step, N: at.Seq}}
-	return tell(d.tx, d.name, w.As, toBegin, b)
+	return err
 }
 
 // past returns the instance as it was when it last came to a step, nil if it never

@@ -21,17 +21,16 @@ type decision struct {
 	stream string
 	id     string
 	i      *instance
-	data   any      // decoded; nil: not yet
-	tags   []string // of the events
-	strict bool     // what goes wrong is the caller's, not the instance's
+	data   any  // decoded; nil: not yet
+	strict bool // what goes wrong is the caller's, not the instance's
 }
 
 // load makes ready for a message to an instance. One of an earlier version moves,
 // if that is wanted.
 func (e *engine) load(tx *eventlog.Tx, stream string) (*decision, error) {
-	_, id, ok := splitStream(stream)
-	if !ok {
-		return nil, outbox.Abort(fmt.Errorf("%s is no instance of a saga", stream))
+	name, id, ok := splitStream(stream)
+	if !ok || name != e.name || id == "" {
+		return nil, outbox.Abort(fmt.Errorf("%s is no instance of saga %s", stream, e.name))
 	}
 	i, err := instances.Load(tx, stream)
 	if err != nil {
@@ -44,7 +43,6 @@ func (e *engine) load(tx *eventlog.Tx, stream string) (*decision, error) {
 	}
 	if meta := tx.Meta(); !i.Chain.IsZero() && meta.Correlation != i.Chain {
 		meta.Correlation = i.Chain // what follows belongs to the instance's chain, whoever sent the message
-		d.tags = []string{outbox.ChainTag(i.Chain)}
 	}
 	var m *migration
 	if d.prog, m, d.lost = e.find(i.Version); errors.Is(d.lost, errNewer) {
@@ -80,7 +78,6 @@ func (d *decision) put(typ string, e *event, tags ...string) error {
 	if err != nil {
 		return err
 	}
-	tags = append(tags, d.tags...)
 	if err := d.tx.Append(d.stream, sys.Event{Type: typ, Data: data, Tags: tags}); err != nil {
 		return err
 	}

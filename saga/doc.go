@@ -4,18 +4,54 @@
 //
 // A [Saga] is declared once, its Handlers are given to an [outbox.Runner], and
 // Start starts an instance with whatever else a transaction does. From then on
-// the instance is brought to its end: [Completed] or [Compensated], exactly one
-// of them, each step's effect exactly once, whatever crashes in between.
+// the instance is brought to its end, whatever crashes in between: [Completed], or
+// [Compensated] or [Cancelled] with all undone that was done, or it is [Parked],
+// where everybody sees it and why, until somebody decides. It is never lost between
+// them, and each step's effect on the log happens exactly once.
 //
-// An instance has a stream of its own, which holds its state after each step;
-// see Status, Await and Instances.
+// A [Step] changes a stream, calls the outside world, waits for a time or a [Signal],
+// runs other sagas as children, one or a hundred thousand, or branches.
+//
+// # Promises
+//
+// Undo follows an outcome. To cancel a step under way, to skip it, or to give it up
+// after its Timeout or the saga's Deadline, the step is taken back where it runs, in its
+// own shard: either it had been done, and then it counts and is undone with the rest,
+// or it never is. A saga whose last step is done is completed, whatever came just too
+// late. Only a Call may have happened without an outcome: then it is recalled.
+//
+// Each execution of a step in a loop is undone, once. A child that has completed goes
+// back with its parent. Signals count whenever they come. Whoever tells an instance
+// something twice, late, or out of order tells it once.
+//
+// Instances finish on the version that they began with, or move to a newer one by a
+// [Migration]; one that nobody can run any more is Parked. See [Replay] and package
+// sagatest for how to test a change.
+//
+// # Where things are
+//
+// Status, Await and Instances know the data's type. [Show], [List], [History] and
+// [Trace] need no definition, and neither does who sends [Cancel], [Retry], [Skip] and
+// [Fork]. [Reactions] start and signal sagas when events happen; Begin, a Signal and the
+// others are steps of the outbox, so that an inbox can make them of messages.
 //
 // # What is stored
 //
-// In the system stream $saga-NAME/ID: $saga.started {version, data}, $saga.done
-// {step, data}, $saga.refused {step, error}, $saga.undone {step, data},
-// $saga.completed, $saga.compensated. Steps of the outbox have the types
-// $saga/NAME/STEP/do and $saga/NAME/STEP/undo {id, data}, whose target is the
-// step's stream, and $saga/NAME {step, undo, error, data}, the reply to the
-// instance's own.
+// An instance is the system stream $saga-NAME/ID. Each of its events is a decision and
+// says what was sent because of it, so that the stream alone tells where the instance
+// stands. Types: $saga.started, done, refused, stopping, stopped, undone, parked, retried,
+// reverted, signal, spread, recalled, child, migrated, forked, noted. Members, where they
+// say something: v (version), n (number of the execution), of (the one that was undone),
+// step, data (of the instance, from here on), undoable, unsure, error, why, to, by, reason,
+// what, name, dedup, take (a signal's data), late, i, ok, count, cursor, more (of children),
+// chain, parent, fork, deadline, steps (new names), back (it goes back because of), via
+// (branches), next (the execution that was sent), parked, end. Numbers of steps of the
+// outbox (deadline, next.sent, next.timer) are places in the event's own transaction: the
+// last two bytes of their ids.
+//
+// Steps of the outbox: $saga/NAME/STEP/do and /undo {id, n, of, v, data} for the stream of
+// a step, $saga/NAME/stop {id, n, step} for the same, and for the instance's own stream
+// $saga/NAME/ with begin, reply, timer, signal, child, fan, recall, cancel, retry, skip,
+// fork. Calls have the target $call-NAME/ID unless On says another. A signal with a Dedup
+// has the tag $signal/HASH.
 package saga

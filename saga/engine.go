@@ -129,9 +129,12 @@ func (e *engine) decide(do func(*decision, outbox.Raw) error) func(*eventlog.Tx,
 func (e *engine) failed(do func(*decision, outbox.Raw, error) error) func(*eventlog.Tx, outbox.Raw, error) error {
 	return func(tx *eventlog.Tx, raw outbox.Raw, cause error) error {
 		d, err := e.load(tx, raw.Stream)
-		if err != nil {
-			return err
+		if err == nil {
+			err = do(d, raw, cause)
 		}
-		return do(d, raw, cause)
+		if outbox.Aborted(err) { // it is none of ours, and leaves nothing behind but its error
+			return nil
+		}
+		return err
 	}
 }

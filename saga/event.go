@@ -2,9 +2,11 @@ package saga
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 // Types of the events of an instance's stream. Each is a decision, and most say
@@ -90,14 +92,33 @@ type next struct {
 	Need   int        `json:"need,omitempty"`   // children that must complete; 0: all
 }
 
-// parent is where a child's end is to be told. N is 0 when nobody waits for it.
+// parent is where a child's end is to be told.
 type parent struct {
-	Saga string `json:"saga"`
-	ID   string `json:"id"`
-	N    int    `json:"n,omitempty"` // the parent's execution
-	I    int    `json:"i"`           // the child's place in it, from 1
-	Key  string `json:"key,omitempty"`
-	Asks bool   `json:"asks,omitempty"` // for the data
+	Saga  string `json:"saga"`
+	ID    string `json:"id"`
+	N     int    `json:"n"` // the parent's execution that waits for it
+	I     int    `json:"i"` // the child's place among the children, from 1
+	Key   string `json:"key,omitempty"`
+	Asks  bool   `json:"asks,omitempty"`  // for the data
+	Quiet bool   `json:"quiet,omitempty"` // nobody waits any more
+}
+
+func (p *parent) check() error {
+	if p != nil && (p.Saga == "" || p.ID == "" || p.I < 1) {
+		return outbox.Abort(fmt.Errorf("parent %q/%q has no child %d", p.Saga, p.ID, p.I))
+	}
+	return nil
+}
+
+// sameChild reports whether both speak of the same child of the same parent.
+func (p *parent) sameChild(q *parent) bool {
+	return p != nil && p.Saga == q.Saga && p.ID == q.ID && p.I == q.I
+}
+
+// newer reports whether p was sent behind q: of what a parent tells a child the last
+// counts, in whatever order it comes.
+func (p *parent) newer(q *parent) bool {
+	return p.N > q.N || p.N == q.N && p.Quiet && !q.Quiet
 }
 
 // origin is where a fork was taken.

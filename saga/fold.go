@@ -40,7 +40,7 @@ func (i *instance) happen(typ string, e *event, tx eventlog.ID) error {
 			i.Held = append(i.Held, held{e.Name, string(e.Take)})
 		}
 	case evSpread, evRecalled:
-		if f := i.fan(e.N); f != nil {
+		if f := i.fan(e.N); f != nil && e.Count >= 0 && f.Count+e.Count <= MaxChildren {
 			f.Count, f.More = f.Count+e.Count, e.More
 			if e.Cursor != "" {
 				f.Cursor = e.Cursor
@@ -103,7 +103,7 @@ func (i *instance) run(n *next, tx eventlog.ID) *run {
 	if n.Kind != kindChild {
 		return r
 	}
-	r.Fan = &fan{Step: n.Step, Saga: n.Saga, Many: n.Fan, Count: n.Count, More: n.More}
+	r.Fan = &fan{Step: n.Step, Saga: n.Saga, Many: n.Fan, Count: max(0, min(n.Count, MaxChildren)), More: n.More}
 	if n.Of == 0 {
 		return r
 	}
@@ -169,7 +169,7 @@ func (i *instance) add(m mark) {
 // count notes that a child has ended.
 func (i *instance) count(e *event) {
 	f := i.fan(e.N)
-	if f == nil || e.I == 0 {
+	if f == nil || e.I < 1 || e.I > max(f.Count, f.Total) {
 		return
 	}
 	if e.OK && f.OK.add(e.I-1) {

@@ -121,10 +121,10 @@ func (d *decision) behind(after string) (string, error) {
 	}
 	to := ""
 	if err := guard(func() error { to = step.next(data); return nil }); err != nil {
-		return "", fmt.Errorf("Next of step %q: %w", after, err)
+		return "", fmt.Errorf("the Next of step %q: %w", after, err)
 	}
 	if !slices.Contains(step.routes(), to) {
-		return "", fmt.Errorf("Next of step %q says %q, which is none of its Routes", after, to)
+		return "", fmt.Errorf("the Next of step %q says %q, which is none of its Routes", after, to)
 	}
 	return to, nil
 }
@@ -228,7 +228,7 @@ func (d *decision) end(typ string, e *event, s State) error {
 // report tells the parent that its child has ended.
 func (d *decision) report() error {
 	p := d.i.Parent
-	if p == nil || p.N == 0 {
+	if p == nil || p.Quiet {
 		return nil
 	}
 	r := ended{N: p.N, I: p.I, Key: p.Key, State: d.i.State, Error: d.i.Err}

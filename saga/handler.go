@@ -107,8 +107,8 @@ func (w *worker) run(c command, fn func(*job) error) (reply, error) {
 // failed replies that an execution will never happen.
 func (w *worker) failed(tx *eventlog.Tx, raw outbox.Raw, cause error) error {
 	c, err := read[command](raw)
-	if err != nil {
-		return err
+	if err != nil { // it is none of ours, and leaves nothing behind but its error
+		return nil
 	}
 	return tell(tx, w.name, c.ID, toReply, reply{N: c.N, Error: brief(cause), Lost: errors.Is(cause, errNewer)})
 }

@@ -79,7 +79,7 @@ type spread struct {
 
 // recall tells a child to go back.
 type recall struct {
-	Parent parent `json:"parent"` // whom to tell when it is over; N 0: nobody
+	Parent parent `json:"parent"` // whom to tell when it is over
 }
 
 // message makes a step for the stream of an instance.

@@ -37,21 +37,22 @@ func (d *decision) enterRecall(e *event, of int, f *fan) error {
 		return tell(d.tx, d.name, d.id, toFan, spread{N: n.N})
 	}
 	n.Count = 1
-	_, err := d.callBack(f, of, 0, n.N, f.Bad)
+	_, err := d.callBack(f, of, 0, parent{N: n.N}, f.Bad)
 	return err
 }
 
 // callBack tells the children of an execution, from the given one on, to go back and
-// to reply to execution n. It returns how far it came.
-func (d *decision) callBack(f *fan, of, from, n int, but bitset) (int, error) {
+// whom to reply to. It returns how far it came.
+func (d *decision) callBack(f *fan, of, from int, p parent, but bitset) (int, error) {
+	p.Saga, p.ID = d.name, d.id
 	k := from
 	for told := 0; k < f.Count && told < chunkChildren; k++ {
 		if but.has(k) {
 			continue
 		}
 		told++
-		r := recall{Parent: parent{Saga: d.name, ID: d.id, N: n, I: k + 1}}
-		if err := tell(d.tx, f.Saga, childID(d.id, f.Step, of, f.Many, k+1), toRecall, r); err != nil {
+		p.I = k + 1
+		if err := tell(d.tx, f.Saga, childID(d.id, f.Step, of, f.Many, p.I), toRecall, recall{p}); err != nil {
 			return k, err
 		}
 	}
@@ -63,7 +64,7 @@ func (d *decision) recallMore() error {
 	cur := d.i.Cur
 	all := *cur.Fan
 	all.Count = all.Total
-	k, err := d.callBack(&all, cur.Of, cur.Fan.Count, cur.N, cur.Fan.Bad)
+	k, err := d.callBack(&all, cur.Of, cur.Fan.Count, parent{N: cur.N}, cur.Fan.Bad)
 	if err != nil {
 		return err
 	}
@@ -98,8 +99,8 @@ func (d *decision) dismiss(s spread) error {
 		return nil // they were called back with the others
 	}
 	f := d.i.Done[k].Fan
-	to, err := d.callBack(f, s.N, s.From, 0, f.OK)
-	if err != nil || to == f.Count {
+	to, err := d.callBack(f, s.N, max(0, s.From), parent{N: s.N, Quiet: true}, f.OK)
+	if err != nil || to >= f.Count {
 		return err
 	}
 	return tell(d.tx, d.name, d.id, toFan, spread{N: s.N, Dismiss: true, From: to})
@@ -108,6 +109,9 @@ func (d *decision) dismiss(s spread) error {
 // recall takes in that the parent goes back.
 func (d *decision) recall(raw outbox.Raw) error {
 	r, err := read[recall](raw)
+	if err == nil {
+		err = r.Parent.check()
+	}
 	if err != nil {
 		return err
 	}
@@ -119,8 +123,8 @@ func (d *decision) recall(raw outbox.Raw) error {
 			return err
 		}
 		return d.end(evStopped, e, Cancelled)
-	case p == nil || p.Saga != r.Parent.Saga || p.ID != r.Parent.ID || p.I != r.Parent.I:
-		return nil // it is no child of this parent
+	case !p.sameChild(&r.Parent) || !r.Parent.newer(p):
+		return nil // it is no child of this parent, or was told already
 	case d.i.State == Completed:
 		e := &event{Parent: &r.Parent, Back: CauseParent, Error: "its parent goes back"}
 		if err := d.note(evReverted, e); err != nil {

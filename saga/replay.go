@@ -23,7 +23,8 @@ type Difference struct {
 
 // String says it in a line.
 func (d Difference) String() string {
-	return fmt.Sprintf("%s/%s at event %d, %s %s: recorded: %s; now: %s", d.Saga, d.ID, d.Version, d.What, d.Step, d.Recorded, d.Now)
+	what := strings.TrimSpace(d.What + " " + d.Step)
+	return fmt.Sprintf("%s/%s at event %d, %s: recorded: %s; now: %s", d.Saga, d.ID, d.Version, what, d.Recorded, d.Now)
 }
 
 // Replay runs the recorded instances of a saga through a definition: at each of their

@@ -14,7 +14,7 @@ func (d *decision) reply(raw outbox.Raw) error {
 		return err
 	}
 	cur := d.i.Cur
-	if cur == nil || cur.N != r.N || d.i.Parked != "" {
+	if cur == nil || cur.N != r.N || d.i.Parked != "" || cur.Kind != kindChange && cur.Kind != kindCall {
 		return nil // it was decided already
 	}
 	if err := d.calm(cur.Tick); err != nil {

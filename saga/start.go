@@ -136,6 +136,9 @@ func (d *decision) begin(raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
+	if err := b.Parent.check(); err != nil {
+		return err
+	}
 	if d.i.State != "" {
 		return d.begun(b)
 	}
@@ -180,11 +183,10 @@ func (d *decision) stillborn(e *event, cause error) error {
 
 // begun answers the start of an instance that there is already.
 func (d *decision) begun(b begin) error {
-	p := d.i.Parent
 	switch {
 	case b.Parent == nil:
 		return outbox.Abort(d.same(d.tx, d.stream, b.Data))
-	case p != nil && p.Saga == b.Parent.Saga && p.ID == b.Parent.ID && p.I == b.Parent.I:
+	case d.i.Parent.sameChild(b.Parent):
 		return nil
 	}
 	r := ended{N: b.Parent.N, I: b.Parent.I, Key: b.Parent.Key, State: Compensated, Error: "the id " + d.id + " is taken"}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,10 +92,10 @@ func TestUndoThatFails(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := eventlogtest.New(t)
-		tries := 0
+		var count atomic.Int32 // tries
 		s := tripOf(
 			saga.Step[trip]{Name: "one", On: on("note/1"), Do: note("note/1", "one"), Undo: func(tx *eventlog.Tx, d *trip) error {
-				switch tries++; {
+				switch tries := count.Add(1); {
 				case tries < 4:
 					return errors.New("not yet")
 				case tries == 4:
@@ -107,19 +108,19 @@ func TestUndoThatFails(t *testing.T) {
 		start(t, l, s, "x", trip{})
 		stop := run(t, l, s.Handlers()...)
 		time.Sleep(50 * time.Millisecond)
-		if st := status(t, l, s, "x"); st.State != saga.Compensating || st.State.Ended() || tries != 1 {
-			t.Errorf("%+v after %d tries", st, tries)
+		if st := status(t, l, s, "x"); st.State != saga.Compensating || st.State.Ended() || count.Load() != 1 {
+			t.Errorf("%+v after %d tries", st, count.Load())
 		}
 		for k, why := range []string{"not yet", "never"} {
 			time.Sleep(time.Minute)
 			st := status(t, l, s, "x")
-			if st.State != saga.Parked || st.Err.Error() != why || !slices.Equal(st.Done, []string{"one"}) || tries != 3+k {
-				t.Errorf("%+v after %d tries", st, tries)
+			if st.State != saga.Parked || st.Err.Error() != why || !slices.Equal(st.Done, []string{"one"}) || int(count.Load()) != 3+k {
+				t.Errorf("%+v after %d tries", st, count.Load())
 			}
 			send(t, l, saga.Retry{Saga: s.Name, ID: "x", By: "ann"})
 		}
-		if st := await(t, l, s, "x"); st.State != saga.Compensated || tries != 5 {
-			t.Errorf("%+v after %d tries", st, tries)
+		if st := await(t, l, s, "x"); st.State != saga.Compensated || count.Load() != 5 {
+			t.Errorf("%+v after %d tries", st, count.Load())
 		}
 		stop()
 		if diff := cmp.Diff([]string{"one", "un-one"}, notes(t, l, "note")); diff != "" {

@@ -66,8 +66,8 @@ func newWithdraw(s *site) *cobra.Command {
 	return newCashCommand(s, "withdraw", "Take cash from an account", bank.Withdraw)
 }
 
-func newCashCommand(s *site, name, short string, fn func(*eventlog.Tx, bank.AccountID, int64, string) error) *cobra.Command {
-	description := ""
+func newCashCommand(s *site, name, short string, fn func(*eventlog.Tx, bank.AccountID, int64, bank.Date, string) error) *cobra.Command {
+	description, date := "", ""
 	cmd := &cobra.Command{
 		Use:     name + " ACCOUNT AMOUNT CURRENCY",
 		Short:   short,
@@ -79,12 +79,17 @@ func newCashCommand(s *site, name, short string, fn func(*eventlog.Tx, bank.Acco
 			if err != nil {
 				return err
 			}
+			from, err := dateArg("date", date)
+			if err != nil {
+				return err
+			}
 			return s.change(cmd, cli.Write, bank.AccountID{Name: args[0], Currency: args[2]}, func(tx *eventlog.Tx, id bank.AccountID) error {
-				return fn(tx, id, amount, description)
+				return fn(tx, id, amount, from, description)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&description, "description", "", "`text` for the statement")
+	cmd.Flags().StringVar(&date, "date", "", "`day` from which on it counts, for interest (default: today)")
 	return cmd
 }
 

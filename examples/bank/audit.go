@@ -18,11 +18,15 @@ func newAudit(s *site) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Hold the whole bank against what it promises",
-		Long: `Audit first brings every transfer to its end that is under way, and then replays
+		Long: `Audit first brings to its end what is under way, and then replays
 the log from its first event:
 
-  every transfer has ended as exactly one of completed or refunded,
-  and its postings are those of its end;
+  every transfer has ended as exactly one of completed or refunded, or waits
+  for approval, and its postings are those of its state;
+  fees are what was agreed, and kept if and only if the transfer is completed;
+  every due date of a standing order has its transfer, one;
+  payments to other banks are there, back, or in suspense;
+  interest was paid once a month, on the right balance, and adds up;
   no transfer that was acknowledged (--acks) is lost;
   money is conserved, in every transaction and over all accounts of a currency;
   the read model equals the replay, row by row.
@@ -80,6 +84,11 @@ func writeAudit(w io.Writer, a *bank.Audit, format cli.Format) error {
 		{Name: "transfers", Value: count(a.Transfers)},
 		{Name: "  completed", Value: count(a.Completed)},
 		{Name: "  refunded", Value: fmt.Sprintf("%s, %s of them before any money moved", count(a.Refunded), count(a.Refused))},
+		{Name: "  wait for approval", Value: count(a.Waiting)},
+		{Name: "fees", Value: count(a.Fees)},
+		{Name: "standing orders", Value: fmt.Sprintf("%s, executed %s times", count(a.Orders), count(a.Executions))},
+		{Name: "payments", Value: fmt.Sprintf("%s, %s accepted, %s in suspense", count(a.Payments), count(a.Sent), count(a.Unsent))},
+		{Name: "interest payments", Value: count(a.Interest)},
 		{Name: "acknowledged", Value: count(a.Acknowledged)},
 		{Name: "problems", Value: problems},
 	})

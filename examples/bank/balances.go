@@ -43,8 +43,8 @@ func newBalances(s *site) *cobra.Command {
 }
 
 // only leaves out what keep does not want.
-func only(list iter.Seq2[bank.Balance, error], keep func(bank.Balance) bool) iter.Seq2[bank.Balance, error] {
-	return func(yield func(bank.Balance, error) bool) {
+func only[T any](list iter.Seq2[T, error], keep func(T) bool) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
 		for b, err := range list {
 			if (err != nil || keep(b)) && !yield(b, err) {
 				return

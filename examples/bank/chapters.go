@@ -37,6 +37,9 @@ const (
 
 var customers = []string{"ada", "bob", "carol", "dave", "eve", "frank", "grace", "heidi", "ivan", "judy", "mallory", "niaj"}
 
+// demoTerms are those of customers who have any.
+var demoTerms = map[string]bank.Terms{"judy": {Limit: 150_00, Flat: 10, Rate: 50}, "eve": {Limit: 190_00}, "ada": {Rate: 10}}
+
 func customer(name string) bank.AccountID { return bank.AccountID{Name: name, Currency: demoCurrency} }
 
 // accounts opens the customers' accounts. One of them is closed at once.
@@ -50,14 +53,19 @@ func (d *demonstration) accounts(ctx context.Context) error {
 			if name == "niaj" {
 				return bank.Close(tx, customer(name))
 			}
-			return bank.Deposit(tx, customer(name), demoBalance, "to begin with")
+			if err := bank.Agree(tx, customer(name), demoTerms[name]); err != nil {
+				return err
+			}
+			lastMonth := bank.DateOf(tx.Time())[:len("2006-01")] + "-01"
+			return bank.Deposit(tx, customer(name), demoBalance, lastMonth.AddMonths(-1), "to begin with")
 		})
 		if err != nil {
 			return err
 		}
 	}
 	d.say("%s", strings.Join(customers, ", "))
-	d.say("open accounts with %d cents each; niaj closes his again", demoBalance)
+	d.say("open accounts with %d cents each, dated a month ago; niaj closes his again", demoBalance)
+	d.say("what judy sends costs a fee, and above her limit it waits for approval")
 	return nil
 }
 
@@ -106,7 +114,7 @@ func (d *demonstration) tell(ctx context.Context, t *traffic, news <-chan int64)
 		at := max(float64(n)/demoTransfers, float64(time.Since(t.begin))/float64(demoDuration))
 		if at*10 >= lines+1 {
 			lines = math.Floor(at * 10)
-			d.say("%s", t.tally())
+			d.say("%s", &t.tally)
 		}
 		if len(events) > 0 && at >= events[0].at {
 			if _, err := d.log.Update(ctx, events[0].do); err != nil {
@@ -133,7 +141,7 @@ func (d *demonstration) balances(ctx context.Context) error {
 	columns := append(balanceColumns[:len(balanceColumns):len(balanceColumns)],
 		column[bank.Balance]{"state", false, func(b bank.Balance) string { return string(b.State) }})
 	list := only(d.model.Balances(ctx), func(b bank.Balance) bool {
-		return b.Kind == bank.Customer || b.Account == bank.Cash(b.Currency).Name
+		return b.Currency == demoCurrency && (b.Kind == bank.Customer || bank.Own(b.ID()))
 	})
 	if err := write(&table, output{Format: cli.Table}, columns, list); err != nil {
 		return err
@@ -154,11 +162,13 @@ func (d *demonstration) promises(ctx context.Context) error {
 	for _, problem := range a.Problems {
 		d.say("BROKEN: %s", problem)
 	}
-	if len(a.Problems) > 0 {
-		return fmt.Errorf("%d promises are broken", len(a.Problems))
+	if n := len(a.Problems) + a.Waiting + a.Unsent; n > 0 {
+		return fmt.Errorf("%d promises are broken: %d transfers and %d payments are under way", n, a.Waiting, a.Unsent)
 	}
 	d.say("every transfer has ended: %s completed, %s went back, %s of these before any money moved",
 		cli.Count(int64(a.Completed)), cli.Count(int64(a.Refunded)), cli.Count(int64(a.Refused)))
+	d.say("%s fees are kept, of completed transfers alone; %d standing orders had their day", cli.Count(int64(a.Fees)), a.Executions)
+	d.say("interest was paid once on %d accounts; %d payment is with the other bank, none in suspense", a.Interest, a.Sent)
 	d.say("money is conserved: %d accounts in %d currencies, each currency sums to zero", a.Accounts, len(a.Currencies))
 	d.say("the read model equals a replay of the log: %d accounts, %s lines of statements", a.Accounts, cli.Count(int64(a.Postings)))
 	if err := d.household(ctx); err != nil {
@@ -170,7 +180,7 @@ func (d *demonstration) promises(ctx context.Context) error {
 
 func (d *demonstration) household(ctx context.Context) error {
 	books := only(d.model.Balances(ctx), func(b bank.Balance) bool {
-		return b.Kind == bank.Ledger && b.Account != bank.Cash(b.Currency).Name && b.Cents != 0
+		return b.Kind == bank.Ledger && !bank.Own(b.ID()) && b.Cents != 0
 	})
 	var got bytes.Buffer
 	if err := write(&got, output{csv: true}, balanceColumns, books); err != nil {

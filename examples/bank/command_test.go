@@ -99,9 +99,9 @@ func TestTransferCommand(t *testing.T) {
 	day = strings.Split(day, "\n")[1][:len("2006-01-02")]
 	want := strings.ReplaceAll(`date,amount_cents,balance_cents,currency,transaction,description
 DAY,500,500,EUR,,wages
-DAY,-120,380,EUR,t1,transfer to bob
-DAY,-80,300,EUR,t2,transfer to eve
-DAY,80,380,EUR,t2,refund of the transfer to eve
+DAY,-120,380,EUR,transfer/t1,transfer to bob
+DAY,-80,300,EUR,transfer/t2,transfer to eve
+DAY,80,380,EUR,transfer/t2,refund of the transfer to eve
 `, "DAY", day)
 	if diff := cmp.Diff(want, must(t, at(log, "statement", "ada", "-o", "csv")...)); diff != "" {
 		t.Errorf("statement (-want +got)\n%s", diff)

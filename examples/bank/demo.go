@@ -57,7 +57,7 @@ func demo(cmd *cobra.Command, _ []string) (err error) {
 	}
 	fmt.Fprintf(out, "\nThe data stays in %s. Look at it:\n\n", dir)
 	for _, look := range []string{
-		"examples/bank balances", "examples/bank statement %s ada", "examples/bank audit", "cmd/eventlog stats", "cmd/projector status",
+		"examples/bank balances", "examples/bank statement %s judy", "examples/bank trace %s house", "examples/bank audit", "cmd/eventlog stats", "cmd/projector status",
 	} {
 		before, after, _ := strings.Cut(look, " %s")
 		fmt.Fprintf(out, "  go run ./%s --log %s%s\n", before, dir, after)
@@ -69,6 +69,7 @@ type demonstration struct {
 	out   io.Writer
 	log   *eventlog.Log
 	model *bank.ReadModel
+	other *otherBank
 }
 
 // run goes through the chapters. Beside them, as in a real program, a runner
@@ -78,12 +79,10 @@ func (d *demonstration) run(ctx context.Context) error {
 		return while(ctx, bank.Sagas(d.log).Run, func(ctx context.Context) error { return while(ctx, d.model.Run, fn) })
 	}
 	err := runners(ctx, func(ctx context.Context) error {
-		for _, chapter := range []func(context.Context) error{d.books, d.accounts, d.transfers} {
-			if err := chapter(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
+		other := newOtherBank()
+		defer other.close()
+		d.other = other
+		return chapters(ctx, d.books, d.accounts, d.approval, d.orders, d.interest, d.send, d.transfers, d.sent)
 	})
 	if err != nil {
 		return err
@@ -91,7 +90,11 @@ func (d *demonstration) run(ctx context.Context) error {
 	if err := errors.Join(bank.Finish(ctx, d.log, patience), d.model.CatchUp(ctx)); err != nil {
 		return err
 	}
-	for _, chapter := range []func(context.Context) error{d.balances, d.promises} {
+	return chapters(ctx, d.balances, d.promises)
+}
+
+func chapters(ctx context.Context, list ...func(context.Context) error) error {
+	for _, chapter := range list {
 		if err := chapter(ctx); err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +24,10 @@ func newLoad(s *site) *cobra.Command {
 		Short: "Make random transfers for a while",
 		Long: `Load makes random transfers between its own accounts, each client one after the
 other, and waits for the end of each. Some accounts are frozen or closed, so
-some transfers are refunded. The log is made where there is none.
+some transfers are refunded; some have a limit or pay fees, and some transfers
+are made by standing orders. On those that wait for approval it decides at
+random, at first on what an earlier load left waiting. The log is made where
+there is none.
 
 With --acks the id of every transfer is appended to a file, a line each, synced,
 as soon as its start is acknowledged: "bank audit --acks" finds all of them,
@@ -68,6 +72,10 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 	if err != nil {
 		return err
 	}
+	waiting, err := waitingTransfers(ctx, log)
+	if err != nil {
+		return err
+	}
 	t := &traffic{log: log, clients: l.clients, duration: l.duration, pick: func() bank.Transfer { return anyTransfer(accounts) }}
 	if acks != nil {
 		t.started = func(id string) error { return acks.append(id) }
@@ -76,7 +84,14 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 	t.ended = func(n int64) { p.Set(n, 0) }
 	// SIGTERM ends the starting of transfers; those under way are brought to their end.
 	work := context.WithoutCancel(ctx)
-	err = while(work, bank.Sagas(log).Run, func(work context.Context) error { return t.run(ctx, work) })
+	err = while(work, bank.Sagas(log).Run, func(work context.Context) error {
+		for _, id := range waiting {
+			if err := decideAtRandom(work, log, id); err != nil {
+				return err
+			}
+		}
+		return t.run(ctx, work)
+	})
 	p.Stop()
 	if err == nil {
 		err = bank.Finish(work, log, patience)
@@ -91,6 +106,7 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 const patience = 30 * time.Second
 
 const (
+	loadAccount  = "load:" // begins the names of the accounts
 	loadCurrency = "EUR"
 	loadBalance  = 100_00
 )
@@ -99,7 +115,7 @@ const (
 func openAccounts(ctx context.Context, log *eventlog.Log, n int) ([]bank.AccountID, error) {
 	ids := make([]bank.AccountID, n)
 	for i := range ids {
-		ids[i] = bank.AccountID{Name: fmt.Sprintf("load:%04d", i), Currency: loadCurrency}
+		ids[i] = bank.AccountID{Name: fmt.Sprintf(loadAccount+"%04d", i), Currency: loadCurrency}
 		_, err := log.Update(ctx, func(tx *eventlog.Tx) error {
 			if err := bank.Open(tx, ids[i], bank.Customer); errors.Is(err, bank.ErrExists) {
 				return nil
@@ -112,10 +128,29 @@ func openAccounts(ctx context.Context, log *eventlog.Log, n int) ([]bank.Account
 			case 19:
 				return bank.Close(tx, ids[i])
 			}
-			return bank.Deposit(tx, ids[i], loadBalance, "to begin with")
+			if err := bank.Agree(tx, ids[i], loadTerms[i%len(loadTerms)]); err != nil {
+				return err
+			}
+			return bank.Deposit(tx, ids[i], loadBalance, "", "to begin with")
 		})
 		if err != nil {
 			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// loadTerms are those of the accounts, one after the other.
+var loadTerms = []bank.Terms{{}, {Limit: 15_00}, {Flat: 10, Rate: 50}, {}, {Limit: 10_00, Rate: 100}}
+
+// waitingTransfers lists what an earlier load has left waiting for approval.
+func waitingTransfers(ctx context.Context, log *eventlog.Log) (ids []string, err error) {
+	for st, err := range bank.Transfers.Instances(ctx, log) {
+		if err != nil {
+			return nil, err
+		}
+		if bank.Waiting(st) && strings.HasPrefix(st.Data.From, loadAccount) {
+			ids = append(ids, st.ID)
 		}
 	}
 	return ids, nil

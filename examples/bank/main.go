@@ -30,12 +30,14 @@ to standard output, everything else to standard error. Exit status: 0 ok,
   bank balances --log data -o csv
   bank open --log data ada EUR && bank deposit --log data ada 5000 EUR
   bank transfer --log data ada bob 1250 EUR
+  bank order add --log data rent ada bob 700 EUR --first 2027-01-31
   bank audit --log data`,
 		Args: cobra.NoArgs,
 		RunE: demo,
 	}
 	s.store.AddFlag(root)
-	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newFreeze(s), newThaw(s), newClose(s),
-		newTransfer(s), newImport(s), newBalances(s), newStatement(s), newLoad(s), newAudit(s))
+	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newTerms(s), newFreeze(s), newThaw(s), newClose(s),
+		newTransfer(s), newApprove(s), newRefuse(s), newOrder(s), newPay(s), newInterest(s),
+		newImport(s), newBalances(s), newStatement(s), newTrace(s), newLoad(s), newAudit(s))
 	return root
 }

@@ -92,5 +92,17 @@ func amountArg(s string) (int64, error) {
 	return amount, nil
 }
 
+// dateArg reads a flag with a date; "" is none.
+func dateArg(flag, s string) (bank.Date, error) {
+	if s == "" {
+		return "", nil
+	}
+	d, err := bank.ParseDate(s)
+	if err != nil {
+		return "", cli.Usage("--%s %q is not of the form %s", flag, s, time.DateOnly)
+	}
+	return d, nil
+}
+
 // money writes an amount for people.
 func money(amount int64, currency string) string { return fmt.Sprintf("%d %s", amount, currency) }

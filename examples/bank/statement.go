@@ -13,11 +13,11 @@ import (
 )
 
 var lineColumns = []column[bank.Line]{
-	{"date", false, func(l bank.Line) string { return l.Date }},
+	{"date", false, func(l bank.Line) string { return string(l.Date) }},
 	{"amount_cents", true, func(l bank.Line) string { return strconv.FormatInt(l.Amount, 10) }},
 	{"balance_cents", true, func(l bank.Line) string { return strconv.FormatInt(l.Balance, 10) }},
 	{"currency", false, func(l bank.Line) string { return l.Currency }},
-	{"transaction", false, func(l bank.Line) string { return cmp.Or(l.Transaction, l.Transfer) }},
+	{"transaction", false, func(l bank.Line) string { return cmp.Or(l.Transaction, l.Saga) }},
 	{"description", false, func(l bank.Line) string { return l.Description }},
 }
 

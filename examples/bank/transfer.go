@@ -20,8 +20,10 @@ func newTransfer(s *site) *cobra.Command {
 		Short: "Move money from one account to another",
 		Long: `Transfer moves money as a saga: it debits one account, then credits the other,
 and goes back when the credit is refused because the account is closed or
-frozen. It returns when the transfer has ended. The exit status is 0 when it
-is completed, 1 when it was refused or refunded.
+frozen. What the payer's terms say comes in between: approval by a person, and
+a fee (see "bank terms"). It returns when the transfer has ended, or waits for
+approval (see "bank approve"), which it does for ` + fmt.Sprint(bank.ApprovalTime.Hours()) + ` hours. The exit status is 0
+when it is completed or waits, 1 when it was refused or refunded.
 
 The transfer is promised as soon as its start is in the log: if the command is
 killed behind that, the next load or audit, or a sagarunner, brings it to its
@@ -47,29 +49,50 @@ end. With --id the command can be repeated safely.`,
 }
 
 func transfer(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, t bank.Transfer) error {
-	st, err := runTransfer(ctx, log, t)
+	if _, err := log.Update(ctx, t.Start); err != nil {
+		return err
+	}
+	st, err := runTransfer(ctx, log, t.ID)
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("transfer %s of %s from %s to %s", t.ID, money(t.Amount, t.Currency), t.From, t.To)
-	if st.State == saga.Completed {
-		_, err := fmt.Fprintln(cmd.OutOrStdout(), what+" is completed")
+	if bank.Waiting(st) {
+		_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s waits for approval\n", described(st))
 		return err
 	}
-	if st.Refused == bank.Transfers.Steps[0].Name {
-		return fmt.Errorf("%s was refused: %w", what, st.Err)
-	}
-	return fmt.Errorf("%s was refunded: %w", what, st.Err)
+	return report(cmd, st)
 }
 
-// runTransfer starts a transfer and runs the sagas until it has ended.
-func runTransfer(ctx context.Context, log *eventlog.Log, t bank.Transfer) (st saga.Status[bank.Transfer], err error) {
-	if _, err := log.Update(ctx, t.Start); err != nil {
-		return st, err
-	}
+// runTransfer runs the sagas until a transfer has ended or waits for a person.
+func runTransfer(ctx context.Context, log *eventlog.Log, id string) (st saga.Status[bank.Transfer], err error) {
 	err = while(ctx, bank.Sagas(log).Run, func(ctx context.Context) error {
-		st, err = bank.Transfers.Await(ctx, log, t.ID)
-		return err
+		for st, err = range bank.Transfers.Follow(ctx, log, id) {
+			if err != nil || bank.Waiting(st) {
+				return err
+			}
+		}
+		return nil
 	})
 	return st, err
+}
+
+func described(st saga.Status[bank.Transfer]) string {
+	t := st.Data
+	text := fmt.Sprintf("transfer %s of %s from %s to %s", t.ID, money(t.Amount, t.Currency), t.From, t.To)
+	if t.Fee > 0 {
+		text += fmt.Sprintf(", fee %d,", t.Fee)
+	}
+	return text
+}
+
+// report writes how a transfer has ended.
+func report(cmd *cobra.Command, st saga.Status[bank.Transfer]) error {
+	switch {
+	case st.State == saga.Completed:
+		_, err := fmt.Fprintln(cmd.OutOrStdout(), described(st)+" is completed")
+		return err
+	case st.Refused == bank.Transfers.Steps[0].Name:
+		return fmt.Errorf("%s was refused: %w", described(st), st.Err)
+	}
+	return fmt.Errorf("%s was refunded: %w", described(st), st.Err)
 }

@@ -34,8 +34,8 @@ type World struct {
 	rand      *rand.Rand
 }
 
-// Log returns the log as the scenario sees it, without faults.
-func (w *World) Log() *eventlog.Log { return w.log }
+// EventLog returns the log as the scenario sees it, without faults.
+func (w *World) EventLog() *eventlog.Log { return w.log }
 
 func (w *World) open() {
 	l, err := eventlog.Open(context.Background(), &gated{w.store.Open(), w.gate, "test"}, w.opts.Log)
@@ -99,9 +99,10 @@ func (w *World) Settle() {
 		time.Sleep(time.Duration(w.rand.Int64N(int64(w.opts.Jump))))
 	}
 	for end := time.Now().Add(patience); ; {
+		before := w.position()
 		busy, _ := w.pending()
 		switch over := w.trouble.over(w.log.Now()); {
-		case busy == nil && over:
+		case busy == nil && over && w.position() == before: // else a step may have gone from shard to shard
 			return
 		case busy != nil && time.Now().After(end):
 			w.Fatalf("sagatest: a step is not done after %v: %s for %s: %d attempts: %s", patience, busy.Type, busy.Target, busy.Attempts, busy.Err)
@@ -110,7 +111,17 @@ func (w *World) Settle() {
 	}
 }
 
-const patience = time.Hour
+const patience = 20 * time.Minute
+
+// position is how far the log reaches.
+func (w *World) position() string {
+	w.Helper()
+	p, err := w.log.Position(context.Background())
+	if err != nil {
+		w.Fatal("sagatest: ", err)
+	}
+	return p.String()
+}
 
 // pending returns a step that is being done, or tried again, if there is one, and when
 // the next one that waits is due.

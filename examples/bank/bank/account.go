@@ -29,12 +29,14 @@ type Account struct {
 	Kind    Kind
 	State   State
 	Balance int64 // minor units: cents of a currency that has them
+	Terms   Terms
 }
 
 // Accounts folds the stream of an account into an Account.
-var Accounts = eventlog.Model[Account]{Name: "account", Version: 1, Folds: eventlog.Folds[Account]{
+var Accounts = eventlog.Model[Account]{Name: "account", Version: 2, Folds: eventlog.Folds[Account]{
 	eventlog.On(func(a *Account, e AccountOpened) { a.Kind, a.State = e.Kind, Opened }),
 	eventlog.On(func(a *Account, e Posted) { a.Balance += e.Amount }),
+	eventlog.On(func(a *Account, e TermsAgreed) { a.Terms = e.Terms }),
 	eventlog.On(func(a *Account, e AccountFrozen) { a.State = Frozen }),
 	eventlog.On(func(a *Account, e AccountThawed) { a.State = Opened }),
 	eventlog.On(func(a *Account, e AccountClosed) { a.State = Closed }),

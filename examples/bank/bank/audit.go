@@ -6,9 +6,9 @@ import (
 	"maps"
 	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/saga"
 )
 
 // Audit is what an examination of the whole bank found.
@@ -20,6 +20,14 @@ type Audit struct {
 	Completed    int      `json:"completed"`
 	Refunded     int      `json:"refunded"` // with those refused before any money moved
 	Refused      int      `json:"refused"`  // before any money moved
+	Waiting      int      `json:"waiting"`  // for approval
+	Fees         int      `json:"fees"`     // that were kept
+	Orders       int      `json:"orders"`
+	Executions   int      `json:"executions"` // of orders; each is one of the transfers
+	Payments     int      `json:"payments"`
+	Sent         int      `json:"sent"`     // payments that the other bank has accepted
+	Unsent       int      `json:"unsent"`   // payments that it has not answered yet
+	Interest     int      `json:"interest"` // accounts that got any, month by month
 	Acknowledged int      `json:"acknowledged"`
 	Currencies   []string `json:"currencies"`
 	Problems     []string `json:"problems"`
@@ -28,10 +36,15 @@ type Audit struct {
 // Examine holds the bank against its promises, by what the log's events say:
 //
 //   - every transfer that was started has ended, as exactly one of completed or
-//     refunded, and its postings are those of its end;
+//     refunded, or waits for a person, and its postings are those of its state;
+//   - a fee is what the payer's terms said at the debit, and kept if and only if the
+//     transfer is completed;
+//   - every due date of a standing order has its transfer, one;
+//   - a payment is with the other bank, back, or in suspense;
+//   - interest was paid once a month, on the right balance, and adds up;
 //   - every transfer in acks, ids of starts that were acknowledged, is known;
-//   - money is conserved: in every commit, transaction and transfer, and so over
-//     all accounts of a currency;
+//   - money is conserved: in every commit, transaction and saga, and so over all
+//     accounts of a currency and what waits between debit and credit;
 //   - the read model, row by row, equals what a replay of the log gives.
 //
 // Nothing must change the log meanwhile. An error says that the examination
@@ -41,77 +54,84 @@ func Examine(ctx context.Context, log *eventlog.Log, m *ReadModel, acks []string
 	if err != nil {
 		return nil, err
 	}
-	a := &Audit{Accounts: len(books.Accounts), Transactions: books.Transactions, Postings: books.Postings,
-		Acknowledged: len(acks), Currencies: []string{}, Problems: append([]string{}, books.Problems...)}
-	if err := a.transfers(ctx, log, books, acks); err != nil {
+	e := &examination{Audit: &Audit{Accounts: len(books.Accounts), Transactions: books.Transactions, Postings: books.Postings,
+		Orders: len(books.Orders), Executions: books.Executions, Acknowledged: len(acks), Currencies: []string{},
+		Problems: append([]string{}, books.Problems...)}, log: log, books: books, held: make(map[string]*big.Int), transfers: make(map[string]transferEnd)}
+	for _, part := range []func(context.Context) error{e.examineTransfers, e.examineFees, e.examinePayments, e.examineInterest} {
+		if err := part(ctx); err != nil {
+			return nil, err
+		}
+	}
+	e.examineOrders()
+	e.examineAcks(acks)
+	e.strays()
+	e.conservation()
+	if err := e.readModel(ctx, m); err != nil {
 		return nil, err
 	}
-	a.conservation(books)
-	if err := a.readModel(ctx, m, books); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return e.Audit, nil
 }
 
-func (a *Audit) problem(format string, args ...any) {
-	a.Problems = append(a.Problems, fmt.Sprintf(format, args...))
+// An examination is an Audit in the making.
+type examination struct {
+	*Audit
+	log       *eventlog.Log
+	books     *Books
+	transfers map[string]transferEnd // by id
+	held      map[string]*big.Int    // between debit and credit, of each currency
 }
 
-// transfers holds each transfer's postings against its end.
-func (a *Audit) transfers(ctx context.Context, log *eventlog.Log, books *Books, acks []string) error {
-	started := make(map[string]bool)
-	for st, err := range Transfers.Instances(ctx, log) {
-		if err != nil {
-			return fmt.Errorf("transfers: %w", err)
-		}
-		started[st.ID] = true
-		want, ended := a.end(st)
-		switch got := books.legs[st.ID]; {
-		case !ended:
-			a.problem("transfer %s has not ended: it is %s after %d postings", st.ID, st.State, len(got))
-		case !slices.Equal(got, want):
-			a.problem("transfer %s is %s and has the postings %v, want %v", st.ID, st.State, got, want)
-		}
-		delete(books.legs, st.ID)
+func (e *examination) problem(format string, args ...any) {
+	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+}
+
+// take returns the postings of a saga, and crosses them off.
+func (e *examination) take(ref string) []leg {
+	legs := e.books.legs[ref]
+	delete(e.books.legs, ref)
+	return legs
+}
+
+// strays are postings of sagas that nobody knows.
+func (e *examination) strays() {
+	for _, ref := range slices.Sorted(maps.Keys(e.books.legs)) {
+		kind, id, _ := strings.Cut(ref, "/")
+		e.problem("%s %s was never started and has the postings %v", kind, id, e.books.legs[ref])
 	}
-	a.Transfers = len(started)
-	for _, id := range slices.Sorted(maps.Keys(books.legs)) {
-		a.problem("transfer %s was never started and has the postings %v", id, books.legs[id])
-	}
+}
+
+func (e *examination) examineAcks(acks []string) {
 	for _, id := range acks {
-		if !started[id] {
-			a.problem("transfer %s was acknowledged and is lost", id)
+		if _, ok := e.transfers[id]; !ok {
+			e.problem("transfer %s was acknowledged and is lost", id)
 		}
 	}
-	return nil
 }
 
-// end returns the postings that a transfer must have by its end.
-func (a *Audit) end(st saga.Status[Transfer]) (want []leg, ended bool) {
-	t := &st.Data
-	debit := leg{t.from(), -t.Amount}
-	switch {
-	case st.State == saga.Completed:
-		a.Completed++
-		return []leg{debit, {t.to(), t.Amount}}, true
-	case st.State == saga.Compensated && st.Refused == Transfers.Steps[0].Name:
-		a.Refunded++
-		a.Refused++
-		return nil, true
-	case st.State == saga.Compensated:
-		a.Refunded++
-		return []leg{debit, {t.from(), t.Amount}}, true
+// examineOrders looks for executions without a transfer, and dates without execution.
+func (e *examination) examineOrders() {
+	for _, id := range slices.Sorted(maps.Keys(e.books.executed)) {
+		e.problem("transfer %s of a standing order was never started", id)
 	}
-	return nil, false
+	for _, stream := range slices.Sorted(maps.Keys(e.books.Orders)) {
+		o := e.books.Orders[stream]
+		if o.State == Active && o.Next().Time().Before(e.books.end) {
+			e.problem("%s is due since %s", stream, o.Next())
+		}
+	}
 }
 
 // conservation sums over all accounts.
-func (a *Audit) conservation(books *Books) {
-	totals := books.Totals()
+func (e *examination) conservation() {
+	totals := e.books.Totals()
 	for _, currency := range slices.Sorted(maps.Keys(totals)) {
-		a.Currencies = append(a.Currencies, currency)
-		if total := totals[currency]; total.Sign() != 0 {
-			a.problem("the accounts in %s sum to %s", currency, total)
+		e.Currencies = append(e.Currencies, currency)
+		total := totals[currency]
+		if held := e.held[currency]; held != nil {
+			total.Add(total, held)
+		}
+		if total.Sign() != 0 {
+			e.problem("the accounts in %s sum to %s", currency, total)
 		}
 	}
 }
@@ -126,55 +146,4 @@ func (b *Books) Totals() map[string]*big.Int {
 		totals[id.Currency].Add(totals[id.Currency], big.NewInt(f.Balance))
 	}
 	return totals
-}
-
-// readModel holds every row against the replay.
-func (a *Audit) readModel(ctx context.Context, m *ReadModel, books *Books) error {
-	seen := make(map[AccountID]bool)
-	for b, err := range m.Balances(ctx) {
-		if err != nil {
-			return fmt.Errorf("read model: %w", err)
-		}
-		id := AccountID{b.Account, b.Currency}
-		seen[id] = true
-		switch f := books.Accounts[id]; {
-		case f == nil:
-			a.problem("%s is in the read model and not in the log", id)
-		case f.Account != Account{b.Kind, b.State, b.Cents}:
-			a.problem("%s is %v in the read model and %v in the log", id, Account{b.Kind, b.State, b.Cents}, f.Account)
-		}
-	}
-	for id := range books.Accounts {
-		if !seen[id] {
-			a.problem("%s is in the log and not in the read model", id)
-		}
-	}
-	return a.statements(ctx, m, books)
-}
-
-func (a *Audit) statements(ctx context.Context, m *ReadModel, books *Books) error {
-	type statement struct {
-		lines int
-		print Fingerprint
-	}
-	have := make(map[AccountID]statement)
-	for l, err := range m.Lines(ctx) {
-		if err != nil {
-			return fmt.Errorf("read model: %w", err)
-		}
-		id := AccountID{l.Account, l.Currency}
-		s := have[id]
-		have[id] = statement{s.lines + 1, s.print.add(l)}
-	}
-	for id, f := range books.Accounts {
-		s := have[id]
-		if s != (statement{f.Lines, f.Print}) {
-			a.problem("the statement of %s has %d lines in the read model, not the %d of the log", id, s.lines, f.Lines)
-		}
-		delete(have, id)
-	}
-	for id := range have {
-		a.problem("the read model has a statement of %s and the log no account", id)
-	}
-	return nil
 }

@@ -20,20 +20,17 @@ func Open(tx *eventlog.Tx, id AccountID, kind Kind) error {
 	switch {
 	case a.State != "":
 		return fmt.Errorf("%s: %w", id, ErrExists)
-	case kind == Customer && id == Cash(id.Currency):
+	case kind == Customer && Own(id):
 		return fmt.Errorf("%w: the account %s is the bank's own", ErrName, id)
 	}
 	return tx.Append(id.Stream(), AccountOpened{Kind: kind})
 }
 
-// Freeze stops an account: until Thaw no money comes in or goes out.
+// Freeze stops an account: until Thaw no money comes in or goes out. ErrName: it
+// is one of the bank's own.
 func Freeze(tx *eventlog.Tx, id AccountID) error {
-	a, err := load(tx, id)
-	if err != nil {
+	if _, err := stoppable(tx, id); err != nil {
 		return err
-	}
-	if err := a.active(); err != nil {
-		return fmt.Errorf("%s: %w", id, err)
 	}
 	return tx.Append(id.Stream(), AccountFrozen{})
 }
@@ -50,14 +47,12 @@ func Thaw(tx *eventlog.Tx, id AccountID) error {
 	return tx.Append(id.Stream(), AccountThawed{})
 }
 
-// Close ends an account for ever. It must be empty.
+// Close ends an account for ever. It must be empty. ErrName: it is one of the
+// bank's own.
 func Close(tx *eventlog.Tx, id AccountID) error {
-	a, err := load(tx, id)
+	a, err := stoppable(tx, id)
 	if err != nil {
 		return err
-	}
-	if err := a.active(); err != nil {
-		return fmt.Errorf("%s: %w", id, err)
 	}
 	if a.Balance != 0 {
 		return fmt.Errorf("%s: %w: the balance is %d", id, ErrNotEmpty, a.Balance)
@@ -65,43 +60,62 @@ func Close(tx *eventlog.Tx, id AccountID) error {
 	return tx.Append(id.Stream(), AccountClosed{})
 }
 
-// Deposit brings cash to an account.
-func Deposit(tx *eventlog.Tx, id AccountID, amount int64, description string) error {
-	return move(tx, Cash(id.Currency), id, amount, description)
+// stoppable loads an account that may be frozen or closed.
+func stoppable(tx *eventlog.Tx, id AccountID) (*Account, error) {
+	a, err := load(tx, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case Own(id):
+		return nil, fmt.Errorf("%w: the account %s is the bank's own", ErrName, id)
+	case a.active() != nil:
+		return nil, fmt.Errorf("%s: %w", id, a.active())
+	}
+	return a, nil
 }
 
-// Withdraw takes cash from an account.
-func Withdraw(tx *eventlog.Tx, id AccountID, amount int64, description string) error {
-	return move(tx, id, Cash(id.Currency), amount, description)
+// Deposit brings cash to an account. It counts from a date on, "" is today.
+// ErrDate: the date lies in the future.
+func Deposit(tx *eventlog.Tx, id AccountID, amount int64, from Date, description string) error {
+	return cash(tx, Cash(id.Currency), id, amount, from, description)
+}
+
+// Withdraw takes cash from an account, see Deposit.
+func Withdraw(tx *eventlog.Tx, id AccountID, amount int64, from Date, description string) error {
+	return cash(tx, id, Cash(id.Currency), amount, from, description)
+}
+
+func cash(tx *eventlog.Tx, from, to AccountID, amount int64, day Date, description string) error {
+	if today := DateOf(tx.Time()); day > today {
+		return fmt.Errorf("%w: %s lies behind today, %s", ErrDate, day, today)
+	}
+	return move(tx, from, to, Posted{Amount: amount, Date: day, Description: description})
 }
 
 // move posts both sides in one commit, in whatever shards they lie. (A transfer
 // between customers is a saga instead: it needs no commit over two shards, and
 // it can wait, be refused half way and go back.)
-func move(tx *eventlog.Tx, from, to AccountID, amount int64, description string) error {
-	if amount <= 0 {
-		return fmt.Errorf("%w: %d", ErrAmount, amount)
+func move(tx *eventlog.Tx, from, to AccountID, p Posted) error {
+	if p.Amount <= 0 {
+		return fmt.Errorf("%w: %d", ErrAmount, p.Amount)
 	}
 	if from == to {
 		return fmt.Errorf("%s: %w", from, ErrSameAccount)
 	}
-	for _, side := range []struct {
-		id     AccountID
-		amount int64
-	}{{from, -amount}, {to, amount}} {
-		post := post
-		if side.id == Cash(from.Currency) {
-			post = postToBooks
-		}
-		if err := post(tx, side.id, Posted{Amount: side.amount, Description: description}); err != nil {
-			return err
-		}
+	out, in := p, p
+	out.Amount = -p.Amount
+	if err := post(tx, from, out); err != nil {
+		return err
 	}
-	return nil
+	return post(tx, to, in)
 }
 
-// post adds a posting to an account, if the account takes it.
+// post adds a posting to an account, if the account takes it. The bank's own are
+// opened on first use.
 func post(tx *eventlog.Tx, id AccountID, p Posted) error {
+	if Own(id) {
+		return postToBooks(tx, id, p)
+	}
 	a, err := load(tx, id)
 	if err != nil {
 		return err
@@ -109,7 +123,7 @@ func post(tx *eventlog.Tx, id AccountID, p Posted) error {
 	return a.post(tx, id, p)
 }
 
-// postToBooks is post for the books, whose accounts are opened on first use.
+// postToBooks is post for the books, whose accounts are all opened on first use.
 func postToBooks(tx *eventlog.Tx, id AccountID, p Posted) error {
 	a, err := load(tx, id)
 	if err != nil {

@@ -43,7 +43,7 @@ func TestOpenTwice(t *testing.T) {
 
 func TestDeposit(t *testing.T) {
 	given(t, customer).
-		When(func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 500, "wages") }).
+		When(func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 500, "", "wages") }).
 		Then(bank.Posted{Amount: 500, Description: "wages"}).
 		ThenState(bank.Account{Kind: bank.Customer, State: bank.Opened, Balance: 500})
 }
@@ -55,24 +55,24 @@ func TestDepositTakesFromCash(t *testing.T) {
 			if err := bank.Open(tx, ada, bank.Customer); err != nil {
 				return err
 			}
-			if err := bank.Deposit(tx, ada, 500, ""); err != nil {
+			if err := bank.Deposit(tx, ada, 500, "", ""); err != nil {
 				return err
 			}
-			return bank.Withdraw(tx, ada, 200, "")
+			return bank.Withdraw(tx, ada, 200, "", "")
 		}).
 		Then(ledger, posted(-500), posted(200))
 }
 
 func TestWithdraw(t *testing.T) {
 	given(t, customer, posted(500)).
-		When(func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 500, "") }).
+		When(func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 500, "", "") }).
 		Then(posted(-500))
 }
 
 func TestRefusals(t *testing.T) {
 	t.Parallel()
-	deposit := func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 1, "") }
-	withdraw := func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 1, "") }
+	deposit := func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 1, "", "") }
+	withdraw := func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 1, "", "") }
 	frozen, closed := bank.AccountFrozen{}, bank.AccountClosed{}
 	for name, c := range map[string]struct {
 		given []eventlog.Event
@@ -87,10 +87,10 @@ func TestRefusals(t *testing.T) {
 		"a balance of more than 64 bit": {[]eventlog.Event{customer, posted(math.MaxInt64)}, deposit, bank.ErrOverflow},
 		"a negative one":                {[]eventlog.Event{ledger, posted(math.MinInt64)}, withdraw, bank.ErrOverflow},
 		"nothing": {[]eventlog.Event{customer}, func(tx *eventlog.Tx) error {
-			return bank.Deposit(tx, ada, 0, "")
+			return bank.Deposit(tx, ada, 0, "", "")
 		}, bank.ErrAmount},
 		"a negative amount": {[]eventlog.Event{customer, posted(5)}, func(tx *eventlog.Tx) error {
-			return bank.Withdraw(tx, ada, -5, "")
+			return bank.Withdraw(tx, ada, -5, "", "")
 		}, bank.ErrAmount},
 		"an empty name": {nil, func(tx *eventlog.Tx) error {
 			return bank.Open(tx, bank.AccountID{Currency: "EUR"}, bank.Customer)
@@ -102,7 +102,7 @@ func TestRefusals(t *testing.T) {
 			return bank.Open(tx, cash, bank.Customer)
 		}, bank.ErrName},
 		"cash to cash": {nil, func(tx *eventlog.Tx) error {
-			return bank.Deposit(tx, cash, 5, "")
+			return bank.Deposit(tx, cash, 5, "", "")
 		}, bank.ErrSameAccount},
 		"close an account with money": {[]eventlog.Event{customer, posted(5)}, func(tx *eventlog.Tx) error {
 			return bank.Close(tx, ada)
@@ -131,7 +131,7 @@ func TestRefusals(t *testing.T) {
 
 func TestLedgerAccountsGoBelowZero(t *testing.T) {
 	given(t, ledger).
-		When(func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 7, "") }).
+		When(func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 7, "", "") }).
 		Then(posted(-7))
 }
 

@@ -9,14 +9,19 @@ type AccountOpened struct {
 }
 
 // Posted adds an amount to an account's balance, or takes it away. It says what
-// it belongs to: postings of one transaction, of one transfer, or (when they
-// name neither) of one commit sum to zero in every currency.
+// it belongs to: postings of one transaction, of one saga, or (when they name
+// neither) of one commit sum to zero in every currency.
 type Posted struct {
 	Amount      int64  `json:"amount"`                // minor units
 	Transaction string `json:"transaction,omitempty"` // id in imported books
-	Transfer    string `json:"transfer,omitempty"`    // id of the saga
-	Date        string `json:"date,omitempty"`        // 2006-01-02; empty: the day of the commit
+	Saga        string `json:"saga,omitempty"`        // transfer/ID, fee/TRANSFER, payment/ID, interest/MONTH/CURRENCY/ACCOUNT
+	Date        Date   `json:"date,omitempty"`        // from which on it counts; empty: the day of the commit
 	Description string `json:"description,omitempty"`
+}
+
+// TermsAgreed replaces what was agreed with the owner of an account before.
+type TermsAgreed struct {
+	Terms
 }
 
 // AccountFrozen stops an account, AccountThawed lets it go on.
@@ -38,6 +43,7 @@ type TransactionRecorded struct {
 
 func (AccountOpened) EventType() string       { return "bank.account_opened" }
 func (Posted) EventType() string              { return "bank.posted" }
+func (TermsAgreed) EventType() string         { return "bank.terms_agreed" }
 func (AccountFrozen) EventType() string       { return "bank.account_frozen" }
 func (AccountThawed) EventType() string       { return "bank.account_thawed" }
 func (AccountClosed) EventType() string       { return "bank.account_closed" }

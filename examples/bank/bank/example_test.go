@@ -25,7 +25,7 @@ func Example() {
 		return errors.Join(
 			bank.Open(tx, ada, bank.Customer),
 			bank.Open(tx, bob, bank.Customer),
-			bank.Deposit(tx, ada, 1000, "wages"))
+			bank.Deposit(tx, ada, 1000, "", "wages"))
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -9,15 +9,10 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 )
 
-// Sagas returns the runner that brings the bank's transfers to their end.
-func Sagas(log *eventlog.Log) *outbox.Runner {
-	return &outbox.Runner{Log: log, Handlers: Handlers()}
-}
-
-// Finish brings every transfer to its end that is under way, for instance because
-// the process that started it was killed. Steps that failed for technical
-// reasons are tried again when they are due, for as long as patience allows; what
-// is left then is no error of Finish.
+// Finish brings to its end what is under way, for instance because the process that
+// started it was killed. Steps that failed for technical reasons are tried again
+// when they are due, for as long as patience allows; what is left then, and what
+// waits for a person, is no error of Finish.
 func Finish(ctx context.Context, log *eventlog.Log, patience time.Duration) error {
 	sagas, deadline := Sagas(log), time.Now().Add(patience)
 	for {

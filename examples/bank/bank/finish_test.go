@@ -31,7 +31,7 @@ func TestFinish(t *testing.T) {
 	if err := noUndo.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	do(t, log, func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 7, "") })
+	do(t, log, func(tx *eventlog.Tx) error { return bank.Deposit(tx, ada, 7, "", "") })
 
 	if err := bank.Finish(ctx, log, 0); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestFinish(t *testing.T) {
 		t.Errorf("problems %q", a.Problems)
 	}
 
-	do(t, log, func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 7, "") })
+	do(t, log, func(tx *eventlog.Tx) error { return bank.Withdraw(tx, ada, 7, "", "") })
 	if err := bank.Finish(ctx, log, time.Minute); err != nil {
 		t.Fatal(err)
 	}

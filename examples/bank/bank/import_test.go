@@ -19,7 +19,7 @@ func importText(log *eventlog.Log, text string) (bank.Imported, error) {
 }
 
 // balance folds the stream of an account.
-func balance(t *testing.T, log *eventlog.Log, name, currency string) int64 {
+func balance(t testing.TB, log *eventlog.Log, name, currency string) int64 {
 	t.Helper()
 	stream := bank.AccountID{Name: name, Currency: currency}.Stream()
 	a, err := bank.Accounts.At(context.Background(), log, eventlog.Query{Stream: stream})
@@ -29,7 +29,7 @@ func balance(t *testing.T, log *eventlog.Log, name, currency string) int64 {
 	return a.Balance
 }
 
-func position(t *testing.T, log *eventlog.Log) string {
+func position(t testing.TB, log *eventlog.Log) string {
 	t.Helper()
 	p, err := log.Position(context.Background())
 	if err != nil {

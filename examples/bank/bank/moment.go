@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// A moment collects what was posted at one time outside of transfers.
+// A moment collects what was posted at one time.
 type moment struct {
 	time     time.Time
-	sums     map[sumKey]*big.Int
-	recorded int // postings that transactions claim
-	posted   int // postings that name a transaction
+	sums     map[sumKey]*big.Int // outside of sagas
+	legs     map[string][]leg    // of sagas
+	recorded int                 // postings that transactions claim
+	posted   int                 // postings that name a transaction
 }
 
 // A sumKey names what must sum to zero: a transaction, or what was posted
@@ -49,6 +50,9 @@ func (b *Books) settle() {
 	}
 	if m.posted != m.recorded {
 		b.problem("at %s transactions claim %d postings and have %d", at, m.recorded, m.posted)
+	}
+	for saga, legs := range m.legs {
+		b.legs[saga] = append(b.legs[saga], inOrder(legs)...)
 	}
 	b.now = moment{}
 }

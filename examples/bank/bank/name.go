@@ -16,10 +16,6 @@ type AccountID struct {
 	Currency string
 }
 
-// Cash returns the counter account of deposits and withdrawals in a currency.
-// Because every posting has its counterpart, a currency's accounts sum to zero.
-func Cash(currency string) AccountID { return AccountID{"Equity:Cash", currency} }
-
 func (id AccountID) String() string { return id.Name + " " + id.Currency }
 
 // Stream returns the stream of the account, account/CURRENCY/NAME.

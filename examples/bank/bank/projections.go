@@ -3,7 +3,6 @@ package bank
 import (
 	"database/sql"
 	"fmt"
-	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/projection"
@@ -46,7 +45,7 @@ func setState(tx *sql.Tx, r eventlog.Record, s State) error {
 
 // statements keeps one row a posting, with the balance behind it.
 var statements = sqlsink.Projection{
-	Name: "statements", Version: 1,
+	Name: "statements", Version: 2,
 	Reset: sqlsink.Schema(`drop table if exists posting`, `
 		create table posting (
 			account        text    not null,
@@ -54,7 +53,7 @@ var statements = sqlsink.Projection{
 			version        integer not null, -- of the account's stream
 			date           text    not null,
 			transaction_id text    not null, -- of imported books
-			transfer_id    text    not null,
+			saga           text    not null,
 			description    text    not null,
 			amount_cents   integer not null,
 			balance_cents  integer not null,
@@ -65,7 +64,7 @@ var statements = sqlsink.Projection{
 			return exec(tx, r, `
 				insert into posting select $1, $2, $3, $4, $5, $6, $7, $8, $8 + coalesce(
 					(select balance_cents from posting where account = $1 and currency = $2 order by version desc limit 1), 0)`,
-				r.Version, e.day(r), e.Transaction, e.Transfer, e.Description, e.Amount)
+				r.Version, e.day(r), e.Transaction, e.Saga, e.Description, e.Amount)
 		}),
 	},
 }
@@ -90,9 +89,9 @@ func exec(tx *sql.Tx, r eventlog.Record, statement string, args ...any) error {
 }
 
 // day is the posting's own date, or that of its commit.
-func (e Posted) day(r eventlog.Record) string {
+func (e Posted) day(r eventlog.Record) Date {
 	if e.Date != "" {
 		return e.Date
 	}
-	return r.Time.UTC().Format(time.DateOnly)
+	return DateOf(r.Time)
 }

@@ -87,6 +87,9 @@ type Balance struct {
 	Cents    int64  `json:"balance_cents"`
 }
 
+// ID names the account.
+func (b Balance) ID() AccountID { return AccountID{b.Account, b.Currency} }
+
 // Balances yields all accounts by name and currency, in bytewise order.
 func (m *ReadModel) Balances(ctx context.Context) iter.Seq2[Balance, error] {
 	return query(ctx, m.sink.DB(), func(rows *sql.Rows) (b Balance, err error) {
@@ -100,9 +103,9 @@ type Line struct {
 	Account     string `json:"account"`
 	Currency    string `json:"currency"`
 	Version     uint64 `json:"version"` // of the account's stream
-	Date        string `json:"date"`
+	Date        Date   `json:"date"`
 	Transaction string `json:"transaction,omitempty"`
-	Transfer    string `json:"transfer,omitempty"`
+	Saga        string `json:"saga,omitempty"`
 	Description string `json:"description"`
 	Amount      int64  `json:"amount_cents"`
 	Balance     int64  `json:"balance_cents"` // behind it
@@ -131,10 +134,10 @@ func (m *ReadModel) Lines(ctx context.Context) iter.Seq2[Line, error] {
 	return query(ctx, m.sink.DB(), scanLine, `select `+lineColumns+` from posting order by account, currency, version`)
 }
 
-const lineColumns = `account, currency, version, date, transaction_id, transfer_id, description, amount_cents, balance_cents`
+const lineColumns = `account, currency, version, date, transaction_id, saga, description, amount_cents, balance_cents`
 
 func scanLine(rows *sql.Rows) (l Line, err error) {
-	err = rows.Scan(&l.Account, &l.Currency, &l.Version, &l.Date, &l.Transaction, &l.Transfer, &l.Description, &l.Amount, &l.Balance)
+	err = rows.Scan(&l.Account, &l.Currency, &l.Version, &l.Date, &l.Transaction, &l.Saga, &l.Description, &l.Amount, &l.Balance)
 	return l, err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,7 +15,7 @@ import (
 )
 
 // readModel opens the read model of a log in a fresh file.
-func readModel(t *testing.T, log *eventlog.Log, file string) *bank.ReadModel {
+func readModel(t testing.TB, log *eventlog.Log, file string) *bank.ReadModel {
 	t.Helper()
 	m, err := bank.OpenReadModel(context.Background(), log, file)
 	if err != nil {
@@ -39,7 +38,7 @@ func TestStatement(t *testing.T) {
 	usd := bank.AccountID{Name: "ada", Currency: "USD"}
 	_, err := log.Update(context.Background(), func(tx *eventlog.Tx) error {
 		return errors.Join(bank.Open(tx, ada, bank.Customer), bank.Open(tx, usd, bank.Customer), bank.Open(tx, bob, bank.Customer),
-			bank.Deposit(tx, ada, 500, "wages"), bank.Withdraw(tx, ada, 120, "rent"), bank.Deposit(tx, usd, 7, "tip"))
+			bank.Deposit(tx, ada, 500, "", "wages"), bank.Withdraw(tx, ada, 120, "", "rent"), bank.Deposit(tx, usd, 7, "", "tip"))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,13 +71,13 @@ func TestStatement(t *testing.T) {
 }
 
 // day is when a stream began.
-func day(t *testing.T, log *eventlog.Log, stream string) string {
+func day(t *testing.T, log *eventlog.Log, stream string) bank.Date {
 	t.Helper()
 	for r, err := range log.Read(context.Background(), eventlog.Query{Stream: stream, Limit: 1}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.Time.Format(time.DateOnly)
+		return bank.DateOf(r.Time)
 	}
 	t.Fatalf("%s is empty", stream)
 	return ""

@@ -19,6 +19,15 @@ const (
 	ErrSameAccount refusal = "both sides are the same account"
 	ErrName        refusal = "invalid name"
 	ErrUnbalanced  refusal = "the transaction does not balance"
+	ErrTerms       refusal = "invalid terms"
+	ErrDate        refusal = "invalid date"
+	ErrNotApproved refusal = "the transfer was not approved"
+	ErrNoOrder     refusal = "no such standing order"
+	ErrCancelled   refusal = "the standing order is cancelled"
+	ErrSchedule    refusal = "invalid schedule"
+	ErrRate        refusal = "invalid rate"
+	ErrAddress     refusal = "invalid address of a bank"
+	ErrTurnedDown  refusal = "the other bank refuses the payment"
 )
 
 type refusal string

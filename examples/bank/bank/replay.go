@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 )
@@ -12,12 +13,18 @@ import (
 // measure for everything that is derived from them.
 type Books struct {
 	Accounts     map[AccountID]*Folio
+	Orders       map[string]*Order // by stream
 	Transactions int
 	Postings     int
+	Executions   int      // of standing orders
 	Problems     []string // money that came from nowhere
 
-	legs map[string][]leg // postings of each transfer, in order
-	now  moment
+	legs     map[string][]leg     // postings of each saga, in order
+	terms    map[string]Terms     // of the payer of a transfer when it was debited
+	bases    map[string]int64     // balance that interest was paid on
+	executed map[string]*Transfer // that orders must have started
+	end      time.Time            // of the last event
+	now      moment
 }
 
 // A Folio is an account as a replay has it.
@@ -25,6 +32,9 @@ type Folio struct {
 	Account
 	Lines int         // of its statement
 	Print Fingerprint // of its statement
+
+	born     time.Time
+	turnover Turnover
 }
 
 // A Fingerprint tells two statements apart without keeping either.
@@ -32,20 +42,15 @@ type Fingerprint uint64
 
 func (p Fingerprint) add(l Line) Fingerprint {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %q", p, []any{l.Version, l.Date, l.Transaction, l.Transfer, l.Description, l.Amount, l.Balance})
+	fmt.Fprintf(h, "%d %q", p, []any{l.Version, l.Date, l.Transaction, l.Saga, l.Description, l.Amount, l.Balance})
 	return Fingerprint(h.Sum64())
-}
-
-// A leg is a posting of a transfer.
-type leg struct {
-	account AccountID
-	amount  int64
 }
 
 // Replay folds the log from its first event to its last. progress, if not nil, is
 // called now and then with the number of events so far.
 func Replay(ctx context.Context, log *eventlog.Log, progress func(events int)) (*Books, error) {
-	b := &Books{Accounts: make(map[AccountID]*Folio), legs: make(map[string][]leg)}
+	b := &Books{Accounts: make(map[AccountID]*Folio), Orders: make(map[string]*Order), legs: make(map[string][]leg),
+		terms: make(map[string]Terms), bases: make(map[string]int64), executed: make(map[string]*Transfer)}
 	events := 0
 	for r, err := range log.Read(ctx, eventlog.Query{}) {
 		if err == nil {
@@ -71,25 +76,33 @@ func (b *Books) add(r eventlog.Record) error {
 		b.settle()
 		b.now.time = r.Time
 	}
+	b.end = r.Time
 	switch r.Type {
 	case TransactionRecorded{}.EventType():
-		var e TransactionRecorded
-		if err := r.Decode(&e); err != nil {
-			return err
-		}
-		if r.Version != 1 {
-			b.problem("%s is claimed %d times", r.Stream, r.Version)
-		}
-		b.Transactions++
-		b.now.recorded += e.Postings
-		return nil
+		return b.record(r)
 	case Posted{}.EventType():
 		return b.post(r)
 	}
 	if f, _ := b.folio(r); f != nil {
 		return f.fold(r)
 	}
-	return nil // not an account's
+	if id, ok := parseOrder(r.Stream); ok {
+		return b.order(id, r)
+	}
+	return nil
+}
+
+func (b *Books) record(r eventlog.Record) error {
+	var e TransactionRecorded
+	if err := r.Decode(&e); err != nil {
+		return err
+	}
+	if r.Version != 1 {
+		b.problem("%s is claimed %d times", r.Stream, r.Version)
+	}
+	b.Transactions++
+	b.now.recorded += e.Postings
+	return nil
 }
 
 func (b *Books) post(r eventlog.Record) error {
@@ -101,18 +114,19 @@ func (b *Books) post(r eventlog.Record) error {
 	if err := r.Decode(&e); err != nil {
 		return err
 	}
+	if e.Saga != "" {
+		b.leg(f, id, e)
+	}
 	if err := f.fold(r); err != nil {
 		return err
 	}
 	f.Lines++
-	f.Print = f.Print.add(Line{Version: r.Version, Date: e.day(r), Transaction: e.Transaction, Transfer: e.Transfer,
+	f.Print = f.Print.add(Line{Version: r.Version, Date: e.day(r), Transaction: e.Transaction, Saga: e.Saga,
 		Description: e.Description, Amount: e.Amount, Balance: f.Balance})
 	b.Postings++
-	if e.Transfer != "" {
-		b.legs[e.Transfer] = append(b.legs[e.Transfer], leg{id, e.Amount})
-		return nil
+	if e.Saga == "" {
+		b.now.post(e, id.Currency)
 	}
-	b.now.post(e, id.Currency)
 	return nil
 }
 
@@ -124,14 +138,41 @@ func (b *Books) folio(r eventlog.Record) (*Folio, AccountID) {
 	}
 	f := b.Accounts[id]
 	if f == nil {
-		f = new(Folio)
+		f = &Folio{born: r.Time}
 		b.Accounts[id] = f
 	}
 	return f, id
 }
 
 func (f *Folio) fold(r eventlog.Record) error {
-	return Accounts.Fold(&f.Account, func(yield func(eventlog.Record, error) bool) { yield(r, nil) })
+	one := func(yield func(eventlog.Record, error) bool) { yield(r, nil) }
+	if err := Turnovers.Fold(&f.turnover, one); err != nil {
+		return err
+	}
+	return Accounts.Fold(&f.Account, one)
+}
+
+// order takes an event of a standing order. Executions have to be those of its due
+// dates, each once, none left out.
+func (b *Books) order(id string, r eventlog.Record) error {
+	o := b.Orders[r.Stream]
+	if o == nil {
+		o = new(Order)
+		b.Orders[r.Stream] = o
+	}
+	if r.Type == (OrderExecuted{}).EventType() {
+		var e OrderExecuted
+		if err := r.Decode(&e); err != nil {
+			return err
+		}
+		if o.State != Active || e.Due != o.Next() || e.Due.Time().After(r.Time) {
+			b.problem("order %s, %s and due at %s, was executed for %s at %s", id, o.State, o.Next(), e.Due, r.Time)
+		}
+		t := o.Transfer(id, e.Due)
+		b.executed[t.ID] = &t
+		b.Executions++
+	}
+	return Orders.Fold(o, func(yield func(eventlog.Record, error) bool) { yield(r, nil) })
 }
 
 // checkAccounts holds every account against its rules.

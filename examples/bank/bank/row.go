@@ -109,12 +109,12 @@ func (rs *rows) at(line int, err error) error {
 
 // parsePosting reads the columns of a row.
 func parsePosting(fields []string) (Posting, error) {
-	p := Posting{Date: fields[1], Description: fields[2], Account: AccountID{Name: fields[3], Currency: fields[5]}}
+	p := Posting{Date: Date(fields[1]), Description: fields[2], Account: AccountID{Name: fields[3], Currency: fields[5]}}
 	if err := checkText("transaction", fields[0]); err != nil {
 		return p, err
 	}
-	if _, err := time.Parse(time.DateOnly, p.Date); err != nil {
-		return p, fmt.Errorf("date %.40q is not of the form %s", p.Date, time.DateOnly)
+	if _, err := ParseDate(fields[1]); err != nil {
+		return p, fmt.Errorf("date %.40q is not of the form %s", fields[1], time.DateOnly)
 	}
 	if !utf8.ValidString(p.Description) {
 		return p, fmt.Errorf("the description %.60q is not UTF-8", p.Description)

@@ -25,7 +25,7 @@ type Transaction struct {
 type Posting struct {
 	Account     AccountID
 	Amount      int64
-	Date        string // 2006-01-02
+	Date        Date
 	Description string
 	Line        int // in the file it came from; not stored
 }
@@ -41,7 +41,7 @@ func (t *Transaction) Hash() string {
 		h.Write([]byte(s))
 	}
 	for _, p := range t.Postings {
-		field(p.Date)
+		field(string(p.Date))
 		field(p.Description)
 		field(p.Account.Name)
 		field(p.Account.Currency)

@@ -18,7 +18,7 @@ import (
 )
 
 // do commits what the functions do.
-func do(t *testing.T, log *eventlog.Log, fns ...func(*eventlog.Tx) error) {
+func do(t testing.TB, log *eventlog.Log, fns ...func(*eventlog.Tx) error) {
 	t.Helper()
 	_, err := log.Update(context.Background(), func(tx *eventlog.Tx) error {
 		for _, fn := range fns {
@@ -38,7 +38,7 @@ func open(id bank.AccountID, cents int64) func(*eventlog.Tx) error {
 		if err := bank.Open(tx, id, bank.Customer); err != nil || cents == 0 {
 			return err
 		}
-		return bank.Deposit(tx, id, cents, "")
+		return bank.Deposit(tx, id, cents, "", "")
 	}
 }
 
@@ -47,7 +47,7 @@ func on(fn func(*eventlog.Tx, bank.AccountID) error, id bank.AccountID) func(*ev
 }
 
 // drain runs the sagas until nothing is due.
-func drain(t *testing.T, log *eventlog.Log) {
+func drain(t testing.TB, log *eventlog.Log) {
 	t.Helper()
 	if err := (&outbox.Runner{Log: log, Handlers: bank.Handlers()}).Drain(context.Background()); err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func drain(t *testing.T, log *eventlog.Log) {
 }
 
 // postings returns what was posted to an account for a transfer.
-func postings(t *testing.T, log *eventlog.Log, id bank.AccountID, transfer string) (amounts []int64) {
+func postings(t testing.TB, log *eventlog.Log, id bank.AccountID, transfer string) (amounts []int64) {
 	t.Helper()
 	for r, err := range log.Read(context.Background(), eventlog.Query{Stream: id.Stream(), Types: []string{bank.Posted{}.EventType()}}) {
 		var p bank.Posted
@@ -65,7 +65,7 @@ func postings(t *testing.T, log *eventlog.Log, id bank.AccountID, transfer strin
 		if err != nil {
 			t.Fatal(err)
 		}
-		if p.Transfer == transfer {
+		if p.Saga == "transfer/"+transfer {
 			amounts = append(amounts, p.Amount)
 		}
 	}

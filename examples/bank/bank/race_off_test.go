@@ -1,0 +1,5 @@
+//go:build !race
+
+package bank_test
+
+const manyAccounts = 10_000
