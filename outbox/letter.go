@@ -55,14 +55,19 @@ func readLetter(ctx context.Context, l *eventlog.Log, id eventlog.ID) (out Lette
 		if err != nil {
 			return out, err
 		}
-		over = r.Type == typeDead
+		if over = r.Type == typeDead; e.Data != nil {
+			d.data = e.Data
+		}
 		out.History = append(out.History, e)
 	}
 	switch {
 	case !found:
 		return out, ErrNoLetter
 	case over:
-		out.Info, err = describeDead(ctx, l, d)
+		list, err := describeDead(ctx, l, []letter{d})
+		if err == nil {
+			out.Info = list[0]
+		}
 		return out, err
 	}
 	for r, err := range readSteps(ctx, l, d.Shard, []uint64{d.Version}) {

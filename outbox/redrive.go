@@ -39,8 +39,8 @@ var ErrDecision = errors.New("invalid decision")
 
 // Redrive has dead letters tried again, from their first attempt on, and returns
 // how many. Those that somebody else decided on meanwhile are left alone. Each
-// is decided in a transaction of its own; an error ends the work, and it can be
-// repeated.
+// is decided in a transaction of its own, those of one target in their order; an
+// error ends the work, and it can be repeated.
 func Redrive(ctx context.Context, l *eventlog.Log, which Filter, d Decision) (int, error) {
 	if d.Data != nil && (which.ID.IsZero() || !json.Valid(d.Data)) {
 		return 0, fmt.Errorf("outbox: redrive: %w: Data is for one letter, and JSON", ErrDecision)
@@ -55,58 +55,4 @@ func Discard(ctx context.Context, l *eventlog.Log, which Filter, d Decision) (in
 		return 0, fmt.Errorf("outbox: discard: %w: it needs a Why, and takes no Data", ErrDecision)
 	}
 	return decide(ctx, l, which, d, "discard", typeDiscarded)
-}
-
-func decide(ctx context.Context, l *eventlog.Log, which Filter, d Decision, what, typ string) (n int, err error) {
-	if d.By == "" || len(d.By) > eventlog.MaxName {
-		return 0, fmt.Errorf("outbox: %s: %w: By is to have a name of up to %d bytes", what, ErrDecision, eventlog.MaxName)
-	}
-	for i, err := range Dead(ctx, l) {
-		if err != nil {
-			return n, err
-		}
-		if !which.Match(i) {
-			continue
-		}
-		done, err := decideOne(ctx, l, i, d, typ)
-		if err != nil {
-			return n, fmt.Errorf("outbox: %s step %s: %w", what, i.ID, err)
-		}
-		if done {
-			n++
-		}
-	}
-	return n, nil
-}
-
-// decideOne writes the decision under the step's tag, and tells the step's shard
-// of it.
-func decideOne(ctx context.Context, l *eventlog.Log, i Info, d Decision, typ string) (done bool, err error) {
-	shard := l.ShardOf(i.Target)
-	v, err := event(typ, verdict(d), stepTag(i.ID))
-	if err == nil && d.Data != nil && len(v.Data) > maxStep-2*spare { // it may die again
-		err = fmt.Errorf("%w: payload of %d bytes as it is stored, at most %d", eventlog.ErrTooLarge, len(v.Data), maxStep-2*spare)
-	}
-	if err != nil {
-		return false, err
-	}
-	step := enqueued{Type: i.Type, Target: i.Target, Timer: i.Timer, Step: i.ID, Chain: i.Chain, Cause: i.Cause, Actor: d.By}
-	if d.Data == nil { // else it is in the decision
-		step.Data = i.Data
-	}
-	again, err := event(typeAgain, &step)
-	if err != nil {
-		return false, err
-	}
-	_, err = l.Update(ctx, func(tx *eventlog.Tx) error {
-		done = false
-		so, err := readLife(tx, shard, i.ID, i.Time)
-		if err != nil || !so.dead {
-			return err
-		}
-		done = true
-		tx.Meta().Correlation, tx.Meta().Causation, tx.Meta().Actor = i.Chain, i.ID, d.By
-		return errors.Join(tx.Append(deadStream(shard), v), tx.Append(stepsStream(i.Shard), again))
-	})
-	return done, err
 }

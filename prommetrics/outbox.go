@@ -3,7 +3,6 @@ package prommetrics
 import (
 	"errors"
 	"strconv"
-	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -25,37 +24,40 @@ func Outbox(reg prometheus.Registerer, r *outbox.Runner) error {
 	const part = "outbox"
 	var (
 		steps = counters(part, "steps_total", "Outcomes of steps: done, failed (an attempt, there will be another one), "+
-			"refused (for good, and the handler dealt with it), dead (a dead letter), expired (came too late).", "shard", "type", "outcome")
-		linked   = counters(part, "linked_steps_total", "Steps that were done in the commit that emitted them.", "shard", "type")
+			"refused (for good, and the handler dealt with it), dead (a dead letter), expired (came too late).", "type", "outcome")
+		shards   = counters(part, "shard_steps_total", "The same by the shard that the steps were emitted in.", "shard", "outcome")
+		linked   = counters(part, "linked_steps_total", "Steps that were done in the commit that emitted them.", "type")
 		duration = histograms(part, "step_duration_seconds", "Time that the handler of a step took.", durations, "type")
 		latency  = histograms(part, "step_latency_seconds", "Time from a step's commit, or from when it was due, to the commit of its effect.", durations, "type")
 		batch    = histograms(part, "batch_steps", "Steps that shared a commit.", sizes, "shard")
 		commit   = histograms(part, "commit_duration_seconds", "Time from the look at a batch's first step to its durable commit.", durations, "shard")
 		troubles = counters(part, "store_errors_total", "Errors of the store, by shard; leases for those that concern the leases.", "shard")
 	)
-	err := register(reg, "outbox", steps, linked, duration, latency, batch, commit, troubles, newOutboxNow(r))
+	err := register(reg, "outbox", steps, shards, linked, duration, latency, batch, commit, troubles, newOutboxNow(r))
 	if err != nil {
 		return err
 	}
+	// What was never counted is there as 0: a query sees no rise in what appears.
+	for _, h := range r.Handlers {
+		for _, o := range outcomes {
+			steps.WithLabelValues(label(h.Type), string(o))
+		}
+	}
 	before := r.Hooks
-	var known sync.Map
 	r.Hooks.Shard = func(i outbox.ShardInfo) {
-		if _, seen := known.LoadOrStore(i.Shard, true); !seen { // a rise from nothing to one is no rise to a query
-			for _, h := range r.Handlers {
-				for _, o := range outcomes {
-					steps.WithLabelValues(strconv.Itoa(i.Shard), label(h.Type), string(o))
-				}
-			}
+		for _, o := range outcomes {
+			shards.WithLabelValues(strconv.Itoa(i.Shard), string(o))
 		}
 		if before.Shard != nil {
 			before.Shard(i)
 		}
 	}
 	r.Hooks.Step = func(i outbox.StepInfo) {
-		shard, typ := strconv.Itoa(i.Shard), label(i.Type)
-		steps.WithLabelValues(shard, typ, string(i.Outcome)).Inc()
+		typ := label(i.Type)
+		steps.WithLabelValues(typ, string(i.Outcome)).Inc()
+		shards.WithLabelValues(strconv.Itoa(i.Shard), string(i.Outcome)).Inc()
 		if i.Linked {
-			linked.WithLabelValues(shard, typ).Inc()
+			linked.WithLabelValues(typ).Inc()
 		} else { // a linked step is not timed by itself
 			duration.WithLabelValues(typ).Observe(i.Duration.Seconds())
 			if i.Outcome == outbox.StepDone {

@@ -150,12 +150,12 @@ func TestOutbox(t *testing.T) {
 		sleep(1500 * time.Millisecond)
 		numbers{"healthy": 1, "runners": 1, "held_shards": 1, "sweep_lag_seconds": 0, "held{shard=0}": 1,
 			"backlog{shard=0}": 0, "oldest_seconds{shard=0}": 0, "due{shard=0}": 0, "waiting{shard=0}": 0, "parked{shard=0}": 0, "stopped{shard=0}": 0,
-			"steps_total{shard=0,type=credit,outcome=done}": 0, "steps_total{shard=0,type=fails,outcome=dead}": 0, "steps_total{shard=0,type=late,outcome=expired}": 0,
+			"steps_total{type=credit,outcome=done}": 0, "shard_steps_total{shard=0,outcome=done}": 0, "steps_total{type=fails,outcome=dead}": 0, "steps_total{type=late,outcome=expired}": 0,
 		}.expect(t, reg, "at first")
 
 		enqueue(credit{"a", 3})
 		sleep(time.Second)
-		numbers{"steps_total{shard=0,type=credit,outcome=done}": 3, "linked_steps_total{shard=0,type=credit}": 2, "batch_steps:count{shard=0}": 1,
+		numbers{"steps_total{type=credit,outcome=done}": 3, "shard_steps_total{shard=0,outcome=done}": 3, "linked_steps_total{type=credit}": 2, "batch_steps:count{shard=0}": 1,
 			"batch_steps:sum{shard=0}": 3, "commit_duration_seconds:count{shard=0}": 1, "step_duration_seconds:count{type=credit}": 1, "backlog{shard=0}": 0,
 			"step_latency_seconds:count{type=credit}": 1}.expect(t, reg, "a chain has run")
 
@@ -166,15 +166,15 @@ func TestOutbox(t *testing.T) {
 		gate <- struct{}{}
 		gate <- struct{}{}
 		sleep(0)
-		numbers{"backlog{shard=0}": 0, "oldest_seconds{shard=0}": 0, "steps_total{shard=0,type=slow,outcome=done}": 2, "step_duration_seconds:count{type=slow}": 2,
+		numbers{"backlog{shard=0}": 0, "oldest_seconds{shard=0}": 0, "steps_total{type=slow,outcome=done}": 2, "shard_steps_total{shard=0,outcome=done}": 5, "step_duration_seconds:count{type=slow}": 2,
 			"step_latency_seconds:sum{type=slow}": 20}.expect(t, reg, "they are done")
 
 		enqueue(raw("fails", "f"), raw("refused", "f"), raw("stops", "o"), raw("slow", "o"))
 		sleep(time.Second)
-		numbers{"steps_total{shard=0,type=fails,outcome=failed}": 1, "steps_total{shard=0,type=refused,outcome=failed}": 1, "steps_total{shard=0,type=fails,outcome=dead}": 0,
+		numbers{"steps_total{type=fails,outcome=failed}": 1, "steps_total{type=refused,outcome=failed}": 1, "steps_total{type=fails,outcome=dead}": 0,
 			"waiting{shard=0}": 2, "stopped{shard=0}": 2, "backlog{shard=0}": 0}.expect(t, reg, "attempts failed")
 		sleep(time.Hour)
-		numbers{"steps_total{shard=0,type=fails,outcome=dead}": 1, "steps_total{shard=0,type=refused,outcome=refused}": 1, "steps_total{shard=0,type=stops,outcome=dead}": 1,
+		numbers{"steps_total{type=fails,outcome=dead}": 1, "steps_total{type=refused,outcome=refused}": 1, "steps_total{type=stops,outcome=dead}": 1, "shard_steps_total{shard=0,outcome=dead}": 2, "shard_steps_total{shard=0,outcome=failed}": 3,
 			"waiting{shard=0}": 0, "stopped{shard=0}": 2, "step_latency_seconds:count{type=fails}": none}.expect(t, reg, "they are dead")
 		if n, err := outbox.Discard(t.Context(), l, outbox.Filter{Type: "stops"}, outbox.Decision{By: "ann", Why: "a test"}); n != 1 || err != nil {
 			t.Fatal(n, err)
@@ -206,7 +206,7 @@ func TestOutbox(t *testing.T) {
 		sleep(time.Hour)
 		run(t, r)
 		sleep(time.Second)
-		numbers{"steps_total{shard=0,type=late,outcome=expired}": 1, "healthy": 1, "held_shards": 1}.expect(t, reg, "when it runs again")
+		numbers{"steps_total{type=late,outcome=expired}": 1, "healthy": 1, "held_shards": 1}.expect(t, reg, "when it runs again")
 	})
 }
 

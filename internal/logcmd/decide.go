@@ -142,7 +142,7 @@ func (d *decision) run(cmd *cobra.Command, store *cli.Store, done string, decide
 	progress := cli.StartProgress(cmd.ErrOrStderr(), "decisions", "dead letters")
 	defer progress.Stop()
 	var decided atomic.Int64
-	hooks := eventlog.Hooks{Group: func(eventlog.GroupInfo) { progress.Set(decided.Add(1), 0) }} // a transaction each
+	hooks := eventlog.Hooks{Group: func(g eventlog.GroupInfo) { progress.Set(decided.Add(int64(g.Callers)), 0) }} // a transaction each
 	l, err := store.Open(cmd.Context(), cli.Write, &eventlog.Options{Hooks: hooks})
 	if err != nil {
 		return err

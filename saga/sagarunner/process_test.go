@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/lease"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -171,6 +172,23 @@ func within(t *testing.T) context.Context {
 
 // longLease is what nobody waits for in a test.
 var longLease = []string{"--sweep", "100ms", "--lease", "10m"}
+
+// free expects that nobody holds a lease: also where a log's store has room for
+// many processes, the next one need not wait.
+func free(t *testing.T, dir string) {
+	t.Helper()
+	look(t, dir, func(l *eventlog.Log) {
+		list, err := lease.Leases(t.Context(), l, "$steps", l.Shards())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range list {
+			if s.Epoch == 0 || s.Runner != "" {
+				t.Errorf("lease %+v", s)
+			}
+		}
+	})
+}
 
 func count(t *testing.T, dir string) (done, pending int) {
 	t.Helper()

@@ -24,6 +24,7 @@ func TestTerminated(t *testing.T) {
 		if status != 0 || !strings.Contains(stderr, "worker: stopped") || strings.Contains(stderr, "WARN") {
 			t.Errorf("round %d: status %d: %s", round, status, stderr)
 		}
+		free(t, dir)
 		done, pending := count(t, dir)
 		if done+pending != total || pending >= left || pending == 0 {
 			t.Errorf("round %d: %d steps are done, %d pending, before it was %d", round, done, pending, left)
@@ -65,6 +66,7 @@ func TestGrace(t *testing.T) {
 	if status, stderr := p.wait(); status != 0 || strings.Contains(stderr, "given back") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
+	free(t, dir)
 	if done, pending := count(t, dir); done != 0 || pending != 1 {
 		t.Errorf("%d steps are done, %d pending", done, pending)
 	}
