@@ -25,7 +25,7 @@ type item struct {
 	due     time.Time     // not before
 	handler *Handler      // nil: nobody knows the type
 	err     error         // it cannot be read
-	seq     uint64        // its place among the items of its target
+	seq     uint64        // its place among the items of its target that other sources have
 	raw     []byte        // as stored; nil: not in memory
 	length  int           // of what is stored, 0: not known
 	effect  *effectResult // of a run
@@ -100,6 +100,9 @@ func (it *item) priority() int {
 func (it *item) before(other *item) bool {
 	if p, q := it.priority(), other.priority(); p != q {
 		return p > q
+	}
+	if it.src == other.src {
+		return it.version < other.version
 	}
 	return it.seq < other.seq
 }

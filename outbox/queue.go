@@ -57,7 +57,7 @@ func newQueues(shards int) *queues {
 }
 
 // add puts an item into the queue of its target, in order. A new one is the last
-// of its priority.
+// of its priority, but for later ones of its source.
 func (qs *queues) add(it *item, shard int) {
 	if it.seq == 0 {
 		qs.seq++
@@ -68,15 +68,26 @@ func (qs *queues) add(it *item, shard int) {
 		q = &queue{target: it.target, shard: shard}
 		qs.byTarget[it.target] = q
 	}
-	at := len(q.items)
-	for at > 0 && it.before(q.items[at-1]) {
-		at--
-	}
+	at := q.place(it)
 	q.items = slices.Insert(q.items, at, it)
 	if at == 0 {
 		qs.unlist(q) // it may have another place now
 	}
 	qs.list(q)
+}
+
+// place returns where an item belongs in the queue.
+func (q *queue) place(it *item) int {
+	at := len(q.items)
+	for i, o := range slices.Backward(q.items) {
+		switch {
+		case it.before(o) && (at == i+1 || o.src == it.src):
+			at = i
+		case o.src == it.src:
+			return at
+		}
+	}
+	return at
 }
 
 // list makes a target ready.

@@ -268,10 +268,15 @@ func (s *source) put(it *item, key string) {
 		return
 	}
 	it.cell = key
-	s.celled[it.version] = it
-	if s.loose[it.version] != it {
-		return // it is in hand again
+	switch {
+	case s.loose[it.version] == it:
+	case s.hands[it.version] == it || it.alarm: // it goes on already
+		s.celled[it.version] = it
+		return
+	default: // it was left to its cell, which somebody has seen before this answer came
+		return
 	}
+	s.celled[it.version] = it
 	if key != s.cellKey(it) { // it waits for something else by now
 		s.dirty = true
 		return

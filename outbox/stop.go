@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -130,32 +131,61 @@ func (s *source) drainStop(time.Time) reading {
 		if st.head != nil || st.inHand > 0 || !st.cells || s.room() <= 0 {
 			continue
 		}
-		from, to := max(st.from, cellsOf(stopCells, s.shard)+target+"\x01"), cellsOf(stopCells, s.shard)+target+"\x02"
+		from, to := max(st.from, stopKey(s.shard, target, 0)), stopKey(s.shard, target, s.unreadFrom(target))
+		if from >= to {
+			continue
+		}
 		return func(ctx context.Context) (func(), error) {
 			items, full, err := s.readCells(ctx, from, to, s.Batch)
-			return func() { s.drained(target, st, items, full) }, err
+			return func() { s.drained(target, st, items, full, to) }, err
 		}
 	}
 	return nil
 }
 
-func (s *source) drained(target string, st *stop, items []*item, full bool) {
+// unreadFrom returns the version from which on steps of a target may stand unread
+// in the log, so that those in cells have to wait for them.
+func (s *source) unreadFrom(target string) uint64 {
+	from := uint64(math.MaxUint64)
+	if s.next() <= s.far {
+		from = s.next()
+	}
+	if l := s.lanes[laneOf(target)]; l != nil && l.from > 0 {
+		from = min(from, l.from)
+	}
+	return from
+}
+
+// drained takes in the cells of a stop up to a key, and what waits in memory from
+// before them.
+func (s *source) drained(target string, st *stop, items []*item, full bool, to string) {
 	if s.stops[target] != st || st.head != nil {
 		return
 	}
-	st.cells = full
+	through := to
+	if st.cells, st.from = full || to < stopKey(s.shard, target, math.MaxUint64), to; full {
+		st.from = items[len(items)-1].cell + "\x00"
+		through = st.from
+	}
+	var next []*item
 	for _, it := range items {
-		st.from = it.cell + "\x00"
 		if have := s.loose[it.version]; have != nil && have.kind == stopCells && have.cell == "" { // it was there before
 			have.cell = it.cell
-			st.waiting = slices.DeleteFunc(st.waiting, func(o *item) bool { return o == have })
 			s.celled[it.version] = have
-			st.inHand++
-			s.resume(have)
 		} else if !s.known(it) && s.adopt(it, stopCells) {
-			st.inHand++
-			s.hand(it)
+			next = append(next, it)
 		}
+	}
+	st.waiting = slices.DeleteFunc(st.waiting, func(it *item) bool {
+		goes := stopKey(s.shard, target, it.version) < through
+		if goes {
+			next = append(next, it)
+		}
+		return goes
+	})
+	for _, it := range next {
+		st.inHand++
+		s.resume(it)
 	}
 	s.goOn(target, st)
 }
