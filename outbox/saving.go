@@ -174,7 +174,7 @@ func (s *source) correct(ctx context.Context, v *saving) error {
 		return version > 0, err
 	}
 	for i, c := range v.cells {
-		if v.old[i] != "" || v.puts[i].version > v.far {
+		if v.old[i] == c.Key || v.puts[i].version > v.far {
 			continue
 		}
 		if ok, err := there(c.Key); err != nil {

@@ -69,7 +69,8 @@ func TestCellsBehindTheCursor(t *testing.T) {
 		stop := start(t, r)
 		redrive(t, l, outbox.Filter{}, byAnn, 1)
 		sleep(time.Hour)
-		if got := added(t, l, "stopped/1"); !slices.Equal(got, append([]int{-1}, upTo(n)...)) && len(got) != n+1 {
+		want := append([]int{-1, 0}, firstNumbers(n-1)...)
+		if got := added(t, l, "stopped/1"); !slices.Equal(got, want) {
 			t.Errorf("stopped/1: %v", got)
 		}
 		if due, parked, stopped := waiting(t, r); due != 2*n || parked != 0 || stopped != 0 {
@@ -96,6 +97,33 @@ func TestCellsBehindTheCursor(t *testing.T) {
 		stop()
 		if left := cellsLeft(t, l); left != 0 {
 			t.Errorf("%d cells are left", left)
+		}
+	})
+}
+
+// TestParkedOutOfAnotherCell: a step that waits in a cell behind the cursor comes
+// into the hands of a runner that does not know its type, from the log and then
+// from that cell. It is parked once.
+func TestParkedOutOfAnotherCell(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.Open(t, single)
+		enqueue(t, l, Add{"slow/1", 0}) // the cursor stays before it
+		stop := start(t, runner(l, stuck, outbox.Handler{Type: "test.later", Do: func(*eventlog.Tx, outbox.Raw) error { return nil }}))
+		at(t, l, time.Minute, named{"test.later", "p/1", nil})
+		sleep(10 * time.Second)
+		stop()
+		if n := cellsLeft(t, l); n != 1 {
+			t.Fatalf("%d cells, want 1: the test shows nothing", n)
+		}
+		r := runner(l, stuck)
+		start(t, r)
+		sleep(5 * time.Minute)
+		if due, parked, stopped := waiting(t, r); due != 0 || parked != 1 || stopped != 0 {
+			t.Errorf("%d wait, %d are parked, %d stopped; want one that is parked", due, parked, stopped)
+		}
+		if n := cellsLeft(t, l); n != 1 {
+			t.Errorf("%d cells", n)
 		}
 	})
 }
