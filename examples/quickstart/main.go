@@ -1,5 +1,5 @@
-// Quickstart appends two events, folds them into a state, and projects them
-// into a table. It is the code of the README.
+// Quickstart appends two events, folds them into a state, runs a saga over two
+// accounts, and projects all into a table. It is the code of the README.
 package main
 
 import (
@@ -47,6 +47,8 @@ func main() {
 		}
 		return tx.Append("account/ada", Posted{-30})
 	}))
+
+	transfers(ctx, l)
 
 	sink := must(sqlsink.OpenSQLite(ctx, dir+"/readmodel.db"))
 	runner := &sqlsink.Runner{Log: l, Sink: sink, Projections: []sqlsink.Projection{balances}}

@@ -13,9 +13,13 @@ func TestReadme(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
+	var source strings.Builder
+	for _, name := range []string{"main.go", "transfer.go"} {
+		code, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source.Write(code)
 	}
 	blocks := strings.Split(string(readme), "```go\n")[1:]
 	if len(blocks) == 0 {
@@ -23,8 +27,8 @@ func TestReadme(t *testing.T) {
 	}
 	for _, b := range blocks {
 		code, _, _ := strings.Cut(b, "```")
-		if !strings.Contains(string(source), code) {
-			t.Errorf("README.md shows code that main.go does not have:\n%s", code)
+		if !strings.Contains(source.String(), code) {
+			t.Errorf("README.md shows code that no program here has:\n%s", code)
 		}
 	}
 }
@@ -44,7 +48,8 @@ func TestQuickstart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(out), "ada has 70\n"; got != want {
+	want := "t1 completed <nil>\nt2 compensated more than this account takes\nada has 50\n"
+	if got := string(out); got != want {
 		t.Errorf("printed %q, want %q", got, want)
 	}
 }
