@@ -99,7 +99,7 @@ func (i *Inbox) Health(context.Context) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if len(i.live) == 0 {
-		return fmt.Errorf("outbox: inbox %s does not run", i.Name)
+		return fmt.Errorf("outbox: inbox %s %w", i.Name, ErrNotRunning)
 	}
 	for h := range i.live {
 		if err := h.health(); err != nil {

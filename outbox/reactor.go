@@ -121,7 +121,7 @@ func (r *Reactor) Check() error {
 func (r *Reactor) Health(context.Context) error {
 	e := r.run.under()
 	if e == nil {
-		return fmt.Errorf("outbox: reactor %s does not run", r.Name)
+		return fmt.Errorf("outbox: reactor %s %w", r.Name, ErrNotRunning)
 	}
 	if err := e.health(); err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)

@@ -123,7 +123,7 @@ func (r *Relay) Check() error {
 func (r *Relay) Health(context.Context) error {
 	e := r.run.under()
 	if e == nil {
-		return fmt.Errorf("outbox: relay %s does not run", r.Name)
+		return fmt.Errorf("outbox: relay %s %w", r.Name, ErrNotRunning)
 	}
 	if err := e.health(); err != nil {
 		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)

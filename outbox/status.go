@@ -15,8 +15,8 @@ type Status struct {
 	Errs   []error     // what keeps it from working, now
 }
 
-// ErrNotRunning: nobody runs the Runner.
-var ErrNotRunning = errors.New("the runner does not run")
+// ErrNotRunning: nobody runs the Runner, Reactor, Relay or Inbox.
+var ErrNotRunning = errors.New("does not run")
 
 // Health returns nil when the Runner runs and nothing keeps it from working: it
 // can keep its leases, read its shards, and save how far it came. What fails in
@@ -24,7 +24,7 @@ var ErrNotRunning = errors.New("the runner does not run")
 func (r *Runner) Health(ctx context.Context) error {
 	s, err := r.Status(ctx)
 	if err == nil && !s.Running {
-		err = fmt.Errorf("outbox: %w", ErrNotRunning)
+		err = fmt.Errorf("outbox: the runner %w", ErrNotRunning)
 	}
 	return errors.Join(append(s.Errs, err)...)
 }
