@@ -31,6 +31,9 @@ var (
 	ErrClock = errors.New("clock")
 	// ErrDiskFull: the store has no room for writes; reads go on.
 	ErrDiskFull = driver.ErrDiskFull
+	// ErrUnavailable: the store failed, or cannot be reached; nothing is wrong with
+	// the call, which may be repeated.
+	ErrUnavailable = errors.New("the store is unavailable")
 	// ErrCorrupt: stored bytes are not what was written; the error names shard
 	// and revision.
 	ErrCorrupt = driver.ErrCorrupt

@@ -125,7 +125,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{driver: d, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
+	l := &Log{driver: store{d}, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
 		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {

@@ -298,7 +298,7 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 		return outcome{decided: true, wrote: true, took: took}, nil
 	case tx.Context().Err() != nil:
 		return outcome{}, tx.Context().Err()
-	case errors.Is(err, eventlog.ErrClosed), errors.Is(err, eventlog.ErrDiskFull):
+	case storeFailed(err):
 		return outcome{}, err
 	case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 		return outcome{}, errFull
@@ -374,6 +374,8 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 				expired: errors.Is(cause, ErrExpired), err: cause}, nil
 		case tx.Context().Err() != nil:
 			return outcome{}, err
+		case storeFailed(err):
+			return outcome{}, err
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}
@@ -410,6 +412,12 @@ func (b *batch) write(tx *eventlog.Tx, w *work, stream, typ string, payload any)
 		return err
 	}
 	return tx.Append(stream, e)
+}
+
+// storeFailed reports whether an error says that the store, not the step, is to
+// blame for it.
+func storeFailed(err error) bool {
+	return errors.Is(err, eventlog.ErrUnavailable) || errors.Is(err, eventlog.ErrDiskFull) || errors.Is(err, eventlog.ErrClosed)
 }
 
 // guard makes a panic of a user's function an error.

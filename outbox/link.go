@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -123,7 +122,7 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 		return true, nil
 	case tx.Context().Err() != nil:
 		return false, tx.Context().Err()
-	case errors.Is(err, eventlog.ErrClosed), errors.Is(err, eventlog.ErrDiskFull):
+	case storeFailed(err):
 		return false, err
 	}
 	return false, nil // it is tried again, and counted, as a step of its own

@@ -12,7 +12,9 @@ import (
 // The zero Policy is the default.
 type Policy struct {
 	// Attempts is how often a step is tried before it has failed for good: 0 is
-	// 16, -1 is without end.
+	// 16, -1 is without end. That the store failed counts as none, also in the
+	// handler: an error that wraps [eventlog.ErrUnavailable] or
+	// [eventlog.ErrDiskFull].
 	Attempts int
 	// Backoff is the pause before the second attempt: 0 is 100 ms. It doubles with
 	// each attempt up to MaxBackoff, 0: a minute; a random part of up to a half is

@@ -72,6 +72,9 @@ func (b *reactorBatch) event(tx *eventlog.Tx, r *eventlog.Record) error {
 	if err != nil && tx.Context().Err() != nil {
 		return tx.Context().Err() // whatever React makes of it
 	}
+	if storeFailed(err) {
+		return err
+	}
 	if Aborted(err) {
 		cause := err
 		if err = b.skip(tx, r, cause); err == nil {

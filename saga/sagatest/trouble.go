@@ -1,7 +1,6 @@
 package sagatest
 
 import (
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
@@ -10,7 +9,6 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -39,22 +37,13 @@ func (t *trouble) wrap(handlers []outbox.Handler) []outbox.Handler {
 		list[i].Do = func(tx *eventlog.Tx, s outbox.Raw) error {
 			if message && t.seed != 0 {
 				if late, err := t.meddle(tx, s); err != nil || late {
-					return blame(err)
+					return err
 				}
 			}
-			return blame(h.Do(tx, s))
+			return h.Do(tx, s)
 		}
 	}
 	return list
-}
-
-// blame tells errors that were made up from those of the handler: they do not count as
-// attempts, so that faults alone use no policy up.
-func blame(err error) error {
-	if errors.Is(err, drivertest.ErrInjected) {
-		return fmt.Errorf("%w: %w", eventlog.ErrDiskFull, err)
-	}
-	return err
 }
 
 // meddle repeats a message, or puts it off. late says that it is not to be done now.
