@@ -14,12 +14,14 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
 
 // shownInstance is what sagas show prints as JSON.
 type shownInstance struct {
 	instance
+	Parked  []step      `json:"parked,omitempty"` // steps of the outbox that it waits for
 	History []happening `json:"history"`
 }
 
@@ -46,7 +48,11 @@ func newSagaShow(store *cli.Store) *cobra.Command {
 waits for, what is done and not undone, why it goes back or is parked, its data,
 and the chain that its steps belong to. Below it prints its history: each decision
 with the state after it, who wanted it and why, also what was asked for and could
-not be done. The JSON has, besides, the data wherever it changed.`,
+not be done. The JSON has, besides, the data wherever it changed.
+
+"parked" names the steps of the outbox that the instance waits for and that no
+runner knows: of a saga, or of a step of it, that is not in the program any more.
+They run once a sagarunner knows them.`,
 		Example: `  eventlog sagas show transfer t1
   eventlog sagas show transfer t1 -o json | jq .data`,
 		Args:              cobra.ExactArgs(2),
@@ -100,7 +106,42 @@ func readInstance(ctx context.Context, l *eventlog.Log, name, id string, withDat
 		data = e.After.Data
 		s.History = append(s.History, h)
 	}
-	return s, nil
+	s.Parked, err = parkedSteps(ctx, l, name, id)
+	return s, err
+}
+
+// parkedSteps returns the parked steps of the outbox that are for an instance, or
+// that do its steps. There are none as a rule, and then it costs next to nothing.
+func parkedSteps(ctx context.Context, l *eventlog.Log, name, id string) (list []step, err error) {
+	own := saga.Cancel{Saga: name, ID: id}
+	for i, err := range outbox.Parked(ctx, l, strings.TrimSuffix(own.StepType(), "cancel")) {
+		if err != nil {
+			return nil, err
+		}
+		var command struct{ ID string } // see "What is stored" of package saga
+		if i.Target != own.Target() && (json.Unmarshal(i.Data, &command) != nil || command.ID != id) {
+			continue
+		}
+		s := newStep(i, l.Now())
+		s.Data = nil // it is the instance's
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// shownParked is how many of them people are shown.
+const shownParked = 5
+
+func (s *shownInstance) fields() []cli.Field {
+	list := s.instance.fields()
+	for n, p := range s.Parked {
+		if n == shownParked {
+			list = append(list, cli.Field{Name: "parked", Value: fmt.Sprintf("and %s more", cli.Count(int64(len(s.Parked)-n)))})
+			break
+		}
+		list = append(list, cli.Field{Name: "parked", Value: fmt.Sprintf("step %s for %s: %s", p.ID, p.Target, p.trouble())})
+	}
+	return list
 }
 
 var happeningColumns = []cli.Column[happening]{
