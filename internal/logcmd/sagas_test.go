@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/spf13/cobra"
@@ -139,3 +140,56 @@ func (s *stopping) Write(p []byte) (int, error) {
 	s.stop()
 	return s.Buffer.Write(p)
 }
+
+// TestInstanceWithChildren: what is shown of a fan-out, and of a child, whose chain is
+// its parent's.
+func TestInstanceWithChildren(t *testing.T) {
+	t.Parallel()
+	fleet := &saga.Saga[loan]{Name: "fleet", Version: 2, Steps: saga.Steps[loan]{{
+		Name:    "lend",
+		Keys:    saga.Numbers(func(*loan) int { return 1200 }),
+		Child:   saga.Run(quick, func(l *loan, key string) loan { return loan{Customer: key, Fail: l.Customer} }, nil),
+		Timeout: time.Hour,
+	}}}
+	l := eventlogtest.New(t)
+	if _, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return fleet.Start(tx, "f", loan{Customer: "7"}) }); err != nil {
+		t.Fatal(err)
+	}
+	r := &outbox.Runner{Log: l, Handlers: append(fleet.Handlers(), quick.Handlers()...)}
+	if err := r.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	show := func(name, id string) map[string]string {
+		s, err := readInstance(t.Context(), l, name, id, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := make(map[string]string)
+		for _, f := range s.fields() {
+			fields[f.Name] = f.Value
+		}
+		return fields
+	}
+	parent := show("fleet", "f")
+	if got := parent["children"]; got != "1,200 started, 1,199 ended" || parent["due"] == "" || parent["version"] != "2" {
+		t.Errorf("children %q of %v", got, parent)
+	}
+	for i, err := range saga.List(t.Context(), l, "quick") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if child := show("quick", i.ID); child["parent"] != "$saga-fleet/f" || child["chain"] != parent["chain"] {
+			t.Fatalf("child %v of %v", child, parent)
+		}
+	}
+}
+
+// quick ends at once, but for the customer in Fail, for whose approval it waits.
+var quick = &saga.Saga[loan]{Name: "quick", Version: 1, Steps: saga.Steps[loan]{{
+	Name:   "look",
+	Next:   func(l *loan) string { return map[bool]string{true: "approval", false: saga.End}[l.Fail == l.Customer] },
+	Routes: []string{"approval", saga.End},
+}, {
+	Name:   "approval",
+	Signal: saga.On("approved", func(*loan, string) error { return nil }),
+}}}
