@@ -62,7 +62,8 @@ func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, 
 		}
 		at := decodeMark(value).At
 		for _, kind := range []string{dueCells, stopCells, parkedCells} {
-			for i, err := range celled(ctx, l, shard, kind, at) {
+			prefix := cellsOf(kind, shard)
+			for i, err := range celled(ctx, l, shard, kind, prefix, above(prefix[:len(prefix)-1]), at) {
 				if !yield(i, err) || err != nil {
 					return
 				}
@@ -82,14 +83,13 @@ func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, 
 }
 
 // celled yields the steps of a shard up to a version that stand in cells of a
-// kind, in the order of the cells. They are looked up a page at a time, since
-// many of them may stand in one commit.
-func celled(ctx context.Context, l *eventlog.Log, shard int, kind string, at uint64) iter.Seq2[Info, error] {
+// kind with from ≤ key < to, in the order of the cells. They are looked up a page
+// at a time, since many of them may stand in one commit.
+func celled(ctx context.Context, l *eventlog.Log, shard int, kind, from, to string, at uint64) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
-		prefix := cellsOf(kind, shard)
-		for from := prefix; ; {
+		for from := from; ; {
 			var page []*item
-			for c, err := range l.Cells(ctx, from, above(prefix[:len(prefix)-1]), cellsPage) {
+			for c, err := range l.Cells(ctx, from, to, cellsPage) {
 				var it *item
 				if err == nil {
 					it, err = cellItem(c.Key, c.Value)

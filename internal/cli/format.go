@@ -62,7 +62,7 @@ func WriteObject(w io.Writer, f Format, v any, fields []Field) error {
 		width = max(width, len(x.Name))
 	}
 	for _, x := range fields {
-		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, x.Name, printable(x.Value)); err != nil {
+		if _, err := fmt.Fprintf(w, "%-*s  %s\n", width, x.Name, Printable(x.Value)); err != nil {
 			return err
 		}
 	}

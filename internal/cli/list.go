@@ -98,7 +98,7 @@ func (l *List[T]) addRow(v T) error {
 	}
 	cells := make([]string, len(l.columns))
 	for i, c := range l.columns {
-		cells[i] = printable(c.Cell(v))
+		cells[i] = Printable(c.Cell(v))
 	}
 	l.row(cells)
 	if len(l.rows) < rowsAtOnce {
@@ -137,8 +137,8 @@ func (l *List[T]) writeRows() {
 	l.rows = l.rows[:0]
 }
 
-// printable replaces what a terminal would act upon.
-func printable(s string) string {
+// Printable replaces what a terminal would act upon.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r

@@ -113,7 +113,7 @@ func (d *deadLetter) write(w io.Writer, f cli.Format) error {
 }
 
 func (d *deadLetter) fields() []cli.Field {
-	all := []cli.Field{
+	return filled([]cli.Field{
 		{Name: "step", Value: d.ID.String()},
 		{Name: "type", Value: d.Type},
 		{Name: "target", Value: d.Target},
@@ -127,14 +127,7 @@ func (d *deadLetter) fields() []cli.Field {
 		{Name: "first", Value: moment(d.First)},
 		{Name: "last", Value: moment(d.Last)},
 		{Name: "error", Value: d.Error},
-	}
-	var out []cli.Field
-	for _, f := range all {
-		if f.Value != "" {
-			out = append(out, f)
-		}
-	}
-	return out
+	})
 }
 
 // text is an id, "" of none.

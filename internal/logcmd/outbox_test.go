@@ -68,11 +68,11 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 
 // roll rolls steps forward until nothing is due.
 func roll(ts *testscript.TestScript, _ bool, args []string) {
-	r := &outbox.Runner{Log: openScriptLog(ts, args[0]), Handlers: creditHandlers}
+	r := &outbox.Runner{Log: openScriptLog(ts, args[0]), Handlers: append(loans.Handlers(), creditHandlers...)}
 	ts.Check(r.Drain(context.Background()))
 }
 
-// release closes the logs that fill and roll have opened.
+// release closes the logs that fill, lend and roll have opened.
 func release(ts *testscript.TestScript, _ bool, _ []string) {
 	logs := ts.Value(scriptLogs{}).(map[string]*eventlog.Log)
 	for dir, l := range logs {

@@ -28,12 +28,13 @@ expected version did not hold, or an id came again with other content).`,
   eventlog read --type bank.opened -o jsonl
   eventlog steps --by-type
   eventlog dead redrive --type bank.credit
+  eventlog sagas list --state parked
   eventlog verify`,
 	}
 	store.AddFlag(root)
 	root.AddCommand(
 		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store),
-		newSteps(store), newTimers(store), newDead(store),
+		newSteps(store), newTimers(store), newDead(store), newSagas(store),
 		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(),
 	)
 	return root

@@ -37,8 +37,9 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //	edit FILE OLD NEW         replaces the only occurrence of a text
 //	cut FILE BYTES            keeps the first bytes of a file
 //	fill DIR                  makes a log with steps of all kinds, and keeps it open
+//	lend DIR                  makes a log with sagas in all states, and keeps it open
 //	roll DIR                  rolls steps forward, and keeps the log open
-//	release                   closes what fill and roll have opened
+//	release                   closes what fill, lend and roll have opened
 //	capture NAME PATTERN      sets a variable to what a group matches in the output
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -63,7 +64,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
-			"fill": fill, "roll": roll, "release": release, "capture": capture,
+			"fill": fill, "lend": lend, "roll": roll, "release": release, "capture": capture,
 		},
 	})
 }
