@@ -135,7 +135,7 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 			c.done = true
 			return nil
 		}
-		decoded, err := c.log.decode(c.shard, raw)
+		decoded, err := c.log.decode(c.shard, raw, c.stream())
 		if err != nil {
 			return err
 		}
@@ -161,6 +161,14 @@ func (c *cursor) commits(ctx context.Context, r driver.Range) func(func(driver.C
 		return c.log.driver.Read(ctx, c.shard, r)
 	}
 	return c.log.driver.Find(ctx, c.shard, c.key, r)
+}
+
+// stream is the only one whose events are wanted, "" for all.
+func (c *cursor) stream() string {
+	if c.key != "" && isStream(c.key) {
+		return c.key
+	}
+	return ""
 }
 
 // forward moves the rest of the range behind the page.

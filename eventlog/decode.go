@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -12,6 +13,12 @@ import (
 // decodeCommit reads what encode wrote at this place. The events' data and the
 // strings alias data. Every error is a *driver.CorruptError or ErrFormat.
 func decodeCommit(shard int, rev driver.Revision, data []byte) (*commit, error) {
+	return decodeOnly(shard, rev, data, "")
+}
+
+// decodeOnly is decodeCommit for who wants the events of one stream only, "" for
+// all: steps of many streams share commits.
+func decodeOnly(shard int, rev driver.Revision, data []byte, only string) (*commit, error) {
 	corrupt := func(why string) error {
 		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: why}
 	}
@@ -26,31 +33,28 @@ func decodeCommit(shard int, rev driver.Revision, data []byte) (*commit, error) 
 			ErrFormat, shard, rev, data[0], commitFormat)
 	}
 	c := new(commit)
-	if err := c.decode(decoder{data[headerSize:], nil}); err != nil {
+	if err := c.decode(decoder{data[headerSize:], nil}, only); err != nil {
 		return nil, corrupt(err.Error())
 	}
 	return c, nil
 }
 
-func (c *commit) decode(d decoder) error {
+func (c *commit) decode(d decoder, only string) error {
 	copy(c.id[:], d.bytes(16))
 	c.time = int64(d.fixed64())
 	c.decodeMetas(&d)
-	spans := make([]streamSpan, 0, 4)
-	for range d.count(2) {
-		s := streamSpan{name: d.string()}
-		s.last = d.uvarint()
-		spans = append(spans, s)
+	n := d.count(2)
+	spans := make([]streamSpan, n)
+	for i := range spans {
+		spans[i].name, spans[i].last = d.string(), d.uvarint()
 	}
-	if n := d.count(6); n > 0 {
-		c.events = make([]event, n)
+	var err error
+	if only == "" {
+		err = c.decodeEvents(&d, spans)
+	} else {
+		err = c.pickEvents(&d, spans, only)
 	}
-	for i := range c.events {
-		if err := c.events[i].decode(&d, spans, len(c.metas) > 0); err != nil {
-			return err
-		}
-	}
-	if err := c.checkMetas(); err != nil && d.err == nil {
+	if err != nil {
 		return err
 	}
 	for range d.count(10) {
@@ -61,6 +65,47 @@ func (c *commit) decode(d decoder) error {
 		return fmt.Errorf("%d bytes too many", len(d.b))
 	}
 	return d.err
+}
+
+func (c *commit) decodeEvents(d *decoder, spans []streamSpan) error {
+	if n := d.count(6); n > 0 {
+		c.events = make([]event, n)
+	}
+	for i := range c.events {
+		if err := c.events[i].decode(d, spans, len(c.metas) > 0); err != nil {
+			return err
+		}
+	}
+	if err := c.checkMetas(); err != nil && d.err == nil {
+		return err
+	}
+	return nil
+}
+
+// pickEvents reads the events of one stream and passes over the others.
+func (c *commit) pickEvents(d *decoder, spans []streamSpan, only string) error {
+	wanted := slices.IndexFunc(spans, func(s streamSpan) bool { return s.name == only })
+	for range d.count(6) {
+		if at, n := binary.Uvarint(d.b); n > 0 && at == uint64(wanted) {
+			c.events = append(c.events, event{})
+			if err := c.events[len(c.events)-1].decode(d, spans, len(c.metas) > 0); err != nil {
+				return err
+			}
+			continue
+		}
+		d.uvarint() // the stream
+		if len(c.metas) > 0 {
+			d.uvarint()
+		}
+		d.uvarint()            // the index
+		d.bytes(d.count(1))    // the type
+		d.bytes(d.count(1))    // the codec
+		for range d.count(1) { // the tags
+			d.bytes(d.count(1))
+		}
+		d.bytes(d.count(1)) // the data
+	}
+	return nil
 }
 
 func (e *event) decode(d *decoder, spans []streamSpan, mixed bool) error {

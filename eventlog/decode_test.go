@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"reflect"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +33,13 @@ func FuzzDecodeCommit(f *testing.F) {
 		c, err := decodeCommit(goldenShard, goldenRevision, sealed(body))
 		if err != nil {
 			named(t, "refusal", err)
+			_, _ = decodeOnly(goldenShard, goldenRevision, sealed(body), "a")
 			return
+		}
+		for _, e := range c.events {
+			if one, err := decodeOnly(goldenShard, goldenRevision, sealed(body), e.stream); err != nil || len(one.events) == 0 {
+				t.Fatalf("only %q: %d events, %v", e.stream, len(one.events), err)
+			}
 		}
 		c.keys(goldenRevision, Index{Types: true, Correlations: true})
 		again := c.encode(goldenShard, goldenRevision)
@@ -60,6 +68,19 @@ func TestDecodeEncodeIdentity(t *testing.T) {
 		}
 		if diff := cmp.Diff(c, back, sameCommit); diff != "" {
 			t.Fatalf("read back (-written +read):\n%s", diff)
+		}
+		for _, e := range c.events {
+			if e.stream == "" { // that stands for all
+				continue
+			}
+			one, err := decodeOnly(goldenShard, goldenRevision, data, e.stream)
+			if err != nil {
+				t.Fatalf("only %s: %v", e.stream, err)
+			}
+			want := slices.DeleteFunc(slices.Clone(back.events), func(o event) bool { return o.stream != e.stream })
+			if !reflect.DeepEqual(one.events, want) {
+				t.Fatalf("only %s: %+v, want %+v", e.stream, one.events, want)
+			}
 		}
 	})
 }

@@ -292,7 +292,7 @@ func (l *Log) find(ctx context.Context, shard int, key string, r driver.Range) (
 		if err != nil {
 			return nil, err
 		}
-		c, err := l.decode(shard, raw)
+		c, err := l.decode(shard, raw, "")
 		if err != nil {
 			return nil, err
 		}

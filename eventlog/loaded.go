@@ -138,8 +138,14 @@ func (s *loaded[S]) follow(p *part) {
 	if next.version+1 != p.spans[i].first {
 		return
 	}
-	if err := next.commit(&placed{p.commit, p.lane.shard, p.rev}); err == nil { // if not, whoever loads it finds out
-		next.snapshot(p.lane.shard)
-		next.keep(&sight{lane: p.lane})
+	at := &placed{p.commit, p.lane.shard, p.rev}
+	for n := range p.commit.events {
+		if e := &p.commit.events[n]; e.span == uint32(i) {
+			if err := next.event(at, e); err != nil { // whoever loads it finds out
+				return
+			}
+		}
 	}
+	next.snapshot(p.lane.shard)
+	next.keep(next.state, &sight{lane: p.lane})
 }

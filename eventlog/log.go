@@ -246,10 +246,11 @@ func (l *Log) loadLane(ctx context.Context, shard int, q *queue) (*lane, error) 
 	return newLane(shard, tail, time, q), nil
 }
 
-// decode reads a commit and moves the clock behind it: what this process does
-// from now on, it does knowing of that commit.
-func (l *Log) decode(shard int, raw driver.Commit) (*commit, error) {
-	c, err := decodeCommit(shard, raw.Revision, raw.Data)
+// decode reads a commit, or of its events only those of a stream, and moves the
+// clock behind it: what this process does from now on, it does knowing of that
+// commit.
+func (l *Log) decode(shard int, raw driver.Commit, only string) (*commit, error) {
+	c, err := decodeOnly(shard, raw.Revision, raw.Data, only)
 	if err == nil {
 		l.clock.observe(c.time)
 	}
@@ -263,7 +264,7 @@ func (l *Log) commitAt(ctx context.Context, shard int, rev driver.Revision) (*co
 		if err != nil {
 			return nil, err
 		}
-		return l.decode(shard, raw)
+		return l.decode(shard, raw, "")
 	}
 	return nil, &driver.CorruptError{Shard: shard, Revision: rev, Reason: "missing"}
 }

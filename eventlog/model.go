@@ -178,7 +178,7 @@ func (f *folding[S]) upTo(ctx context.Context, s *sight) error {
 	}
 	if copyable && f.version > begin {
 		f.snapshot(s.lane.shard)
-		f.keep(s)
+		f.keep(clone(f.state), s)
 	}
 	return nil
 }
@@ -234,21 +234,29 @@ func (f *folding[S]) commit(c *placed) error {
 		if e.stream != f.stream || e.version <= f.version {
 			continue
 		}
-		if e.version != f.version+1 {
-			return &driver.CorruptError{Shard: c.shard, Revision: c.rev,
-				Reason: fmt.Sprintf("%s goes from version %d to %d", f.stream, f.version, e.version)}
-		}
-		r := c.record(f.log, c.shard, c.rev, e)
-		if f.log.casts != nil {
-			if err := f.log.casts.apply(&r); err != nil {
-				return err
-			}
-		}
-		if err := f.apply(&f.state, &r); err != nil {
+		if err := f.event(c, e); err != nil {
 			return err
 		}
-		f.version, f.last, f.rev = e.version, r.ID, c.rev
 	}
+	return nil
+}
+
+// event applies the next event of the stream.
+func (f *folding[S]) event(c *placed, e *event) error {
+	if e.version != f.version+1 {
+		return &driver.CorruptError{Shard: c.shard, Revision: c.rev,
+			Reason: fmt.Sprintf("%s goes from version %d to %d", f.stream, f.version, e.version)}
+	}
+	r := c.record(f.log, c.shard, c.rev, e)
+	if f.log.casts != nil {
+		if err := f.log.casts.apply(&r); err != nil {
+			return err
+		}
+	}
+	if err := f.apply(&f.state, &r); err != nil {
+		return err
+	}
+	f.version, f.last, f.rev = e.version, r.ID, c.rev
 	return nil
 }
 
@@ -274,10 +282,10 @@ func (f *folding[S]) start(s *sight) {
 	f.Model, f.state = m, clone(c.state)
 }
 
-// keep offers the state to the cache.
-func (f *folding[S]) keep(s *sight) {
+// keep offers the state, which nobody else has, to the cache.
+func (f *folding[S]) keep(state S, s *sight) {
 	c := &cached[S]{folding: *f, early: len(s.early) > 0, epoch: s.epoch}
-	c.state = clone(f.state)
+	c.state = state
 	f.log.mu.Lock()
 	defer f.log.mu.Unlock()
 	if !c.early || c.epoch == s.lane.epoch {

@@ -233,7 +233,7 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		c, err := l.decode(ln.shard, raw)
+		c, err := l.decode(ln.shard, raw, "")
 		if err != nil {
 			return n, err
 		}

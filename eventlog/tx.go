@@ -1,7 +1,6 @@
 package eventlog
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -143,7 +142,7 @@ func (tx *Tx) appendOne(stream string, e Event) error {
 	var ev event
 	s, system := e.(sys.Event)
 	if system {
-		ev = event{typ: s.Type, data: bytes.Clone(s.Data), tags: slices.Clone(s.Tags)}
+		ev = event{typ: s.Type, data: s.Data, tags: s.Tags}
 	} else {
 		var err error
 		if ev, err = tx.log.codecs.encode(e); err != nil {

@@ -3,7 +3,7 @@
 package sys
 
 // An Event is appended to a system stream. Its type and tags may start with $.
-// Data is JSON.
+// Data is JSON. Data and Tags belong to the log from then on: nobody changes them.
 type Event struct {
 	Type string
 	Data []byte
