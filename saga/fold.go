@@ -102,9 +102,9 @@ func (i *instance) turn(e *event) {
 	}
 }
 
-// tell notes in an event that happened what becomes of the state by it. What it was is
+// declare notes in an event that happened what becomes of the state by it. What it was is
 // what the stream says, so that each change begins where the one before ended.
-func (i *instance) tell(e *event) {
+func (i *instance) declare(e *event) {
 	now := *i
 	now.turn(e)
 	e.Was, e.Is = "", ""
