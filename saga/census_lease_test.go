@@ -1,0 +1,302 @@
+package saga_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/saga"
+)
+
+// faultyLog opens a log as another process does whose store can be made to fail.
+func faultyLog(t testing.TB, s *memlog.Store) (*eventlog.Log, *drivertest.Faulty) {
+	t.Helper()
+	f := drivertest.NewFaulty(s.Open(), nil)
+	l, err := eventlog.Open(context.Background(), f, few)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l, f
+}
+
+// wait starts instances that wait, in all shards.
+func wait(t testing.TB, l *eventlog.Log, s *saga.Saga[count], from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		start(t, l, s, fmt.Sprint(i), count{})
+	}
+}
+
+// cells returns what is stored of each shard.
+func cells(t testing.TB, l *eventlog.Log) (list []string) {
+	t.Helper()
+	for c, err := range l.Cells(context.Background(), "$census\x01counts\x01", "$census\x01counts\x02", 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, string(c.Value))
+	}
+	return list
+}
+
+// TestCensusIsTakenOver: processes share the shards; what one held that crashed the
+// others report within the lease time, and nobody reports what another does.
+func TestCensusIsTakenOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := openStore(t, store)
+		s := round(hear("a"))
+		wait(t, l, s, 0, 20)
+		dead, faulty := faultyLog(t, store)
+		first := &saga.Census{Log: dead, Lease: 6 * time.Second}
+		startCensus(t, first)
+		expectCounts(t, "alone", "round running 20", first)
+		other := &saga.Census{Log: l, Lease: 6 * time.Second}
+		stop := startCensus(t, other)
+		expectCounts(t, "two of them", "round running 20", first, other)
+		if list, err := other.Counts(t.Context()); err != nil || len(list) != 2 {
+			t.Errorf("the other holds %d shards, %v", len(list), err)
+		}
+		wait(t, l, s, 20, 30)
+		expectCounts(t, "two count", "round running 30", first, other)
+
+		faulty.Inject(dying(0, drivertest.Drop))
+		wait(t, l, s, 30, 40)
+		time.Sleep(6*time.Second + time.Millisecond)
+		if list, err := first.Counts(t.Context()); err == nil && len(list) > 0 {
+			t.Errorf("the dead one reports %+v", list)
+		}
+		if err := first.Health(t.Context()); !errors.Is(err, drivertest.ErrInjected) {
+			t.Errorf("health of the dead one: %v", err)
+		}
+		expectCounts(t, "taken over", "round running 40", other)
+		faulty.Inject(nil)
+		time.Sleep(10 * time.Second)
+		expectCounts(t, "it lives", "round running 40", first, other)
+		stop()
+		expectCounts(t, "the other has ended", "round running 40", first)
+		if err := first.Health(t.Context()); err != nil {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
+// TestCensusSleeper: a holder that slept while another took over moves nothing when it
+// wakes, in whatever call it slept.
+func TestCensusSleeper(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"Write", "Read", "Tail", "Cells"} {
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store := memlog.NewStore()
+				l := openStore(t, store)
+				s := round(hear("a"))
+				asleep, faulty := faultyLog(t, store)
+				first := &saga.Census{Log: asleep, Lease: 6 * time.Second}
+				startCensus(t, first)
+				expectCounts(t, "at first", "", first)
+				wake := make(chan struct{})
+				faulty.Inject(func(c drivertest.Call) drivertest.Fault {
+					if c.Method != method || method == "Write" && !strings.HasPrefix(c.Write.Cells[0].Cell.Key, "$census\x01counts") {
+						return drivertest.Fault{}
+					}
+					return drivertest.Fault{Before: wake}
+				})
+				wait(t, l, s, 0, 20)
+				time.Sleep(5 * time.Second)
+				faulty.Inject(func(drivertest.Call) drivertest.Fault { return drivertest.Fault{Before: wake} })
+				other := &saga.Census{Log: l, Lease: 6 * time.Second}
+				startCensus(t, other)
+				time.Sleep(12 * time.Second)
+				wait(t, l, s, 20, 30)
+				expectCounts(t, "taken over", "round running 30", other)
+				before := cells(t, l)
+				faulty.Inject(func(c drivertest.Call) drivertest.Fault { // awake, but for its leases
+					if c.Method == "Write" && strings.HasPrefix(c.Write.Cells[0].Cell.Key, "$census\x01runner") {
+						return drivertest.Fault{Kind: drivertest.Fail}
+					}
+					return drivertest.Fault{}
+				})
+				close(wake)
+				time.Sleep(5 * time.Second)
+				if diff := cmp.Diff(before, cells(t, l)); diff != "" {
+					t.Errorf("the sleeper wrote:\n%s", diff)
+				}
+				expectCounts(t, "it is awake", "round running 30", other)
+				faulty.Inject(nil)
+				time.Sleep(10 * time.Second)
+				expectCounts(t, "it has a share", "round running 30", first, other)
+			})
+		})
+	}
+}
+
+// TestCensusCellIsLost: it is written again by who holds the shard; without it, and
+// without a holder, the shard is counted again.
+func TestCensusCellIsLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := openStore(t, memlog.NewStore())
+		s := round(hear("a"))
+		lose := func() {
+			t.Helper()
+			for shard := range l.Shards() {
+				key := fmt.Sprintf("$census\x01counts\x01%04d", shard)
+				_, version, err := l.ReadCell(t.Context(), key)
+				if err == nil && version > 0 {
+					_, err = l.SwapCell(t.Context(), key, version, nil)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		wait(t, l, s, 0, 20)
+		c := &saga.Census{Log: l}
+		stop := startCensus(t, c)
+		expectCounts(t, "at first", "round running 20", c)
+		lose()
+		wait(t, l, s, 20, 40)
+		expectCounts(t, "lost on the way", "round running 40", c)
+		if err := c.Health(t.Context()); err != nil || len(cells(t, l)) != l.Shards() {
+			t.Errorf("cells %q, health %v", cells(t, l), err)
+		}
+		stop()
+		lose()
+		c = &saga.Census{Log: l}
+		startCensus(t, c)
+		expectCounts(t, "lost between two", "round running 40", c)
+	})
+}
+
+// TestCensusCosts: commits are read once, also over a restart, what comes in a sweep is
+// one reading and at most one write, and an idle log costs no more than the leases.
+func TestCensusCosts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := openStore(t, store)
+		s := round(hear("a"))
+		wait(t, l, s, 0, 200)
+		own, faulty := faultyLog(t, store)
+		reads, writes := 0, 0
+		from := map[int]uint64{}
+		watch := func(c drivertest.Call) drivertest.Fault {
+			switch {
+			case c.Method == "Read":
+				reads++
+				from[c.Shard]++
+			case c.Method == "Write" && strings.HasPrefix(c.Write.Cells[0].Cell.Key, "$census\x01counts"):
+				writes++
+			}
+			return drivertest.Fault{}
+		}
+		within := func(when string, mostReads, mostWrites int) {
+			t.Helper()
+			if reads > mostReads || writes > mostWrites {
+				t.Errorf("%s: %d reads and %d writes, want at most %d and %d", when, reads, writes, mostReads, mostWrites)
+			}
+			reads, writes = 0, 0
+		}
+		faulty.Inject(watch)
+		c := &saga.Census{Log: own}
+		stop := startCensus(t, c)
+		expectCounts(t, "at first", "round running 200", c)
+		if reads == 0 || writes == 0 {
+			t.Fatal("the test sees nothing")
+		}
+		within("at first", 4*2, 4)
+		time.Sleep(time.Hour)
+		within("idle", 0, 0)
+		for i := range 10 {
+			wait(t, l, s, 200+20*i, 220+20*i)
+			time.Sleep(100 * time.Millisecond)
+		}
+		expectCounts(t, "busy for a second", "round running 400", c)
+		within("busy for a second", 4*2*2, 4*2)
+		if _, err := l.Append(t.Context(), "a", nil, noted{"x"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		within("an event of no saga", 2, 0)
+		stop()
+		within("the end", 0, 1)
+		c = &saga.Census{Log: own}
+		startCensus(t, c)
+		expectCounts(t, "again", "round running 400", c)
+		within("again", 0, 0)
+	})
+}
+
+// TestCensusChaos: whatever the stores of those who count and of those who run sagas
+// do, in the end the counts are what there is.
+func TestCensusChaos(t *testing.T) {
+	t.Parallel()
+	seeds := uint64(10)
+	if os.Getenv("ROLLFORWARD_SOAK") == "1" {
+		seeds = 1000
+	}
+	for seed := range seeds {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { censusChaos(t, seed) })
+		})
+	}
+}
+
+func censusChaos(t *testing.T, seed uint64) {
+	store := memlog.NewStore()
+	l := openStore(t, store)
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := round(adding("one"), sendOut(""), hear("a"), refusing("last"))
+	good := round(adding("one"), hear("a"))
+	good.Name = "good"
+	all := append(both(s, errands), good.Handlers()...)
+	for life := range 3 {
+		var stops []func()
+		for p := range 2 {
+			own, faulty := faultyLog(t, store)
+			faulty.Inject(drivertest.Chaos(seed*100+uint64(10*life+p), drivertest.Even))
+			stops = append(stops, startCensus(t, &saga.Census{Log: own, Sweep: 200 * time.Millisecond, Lease: 3 * time.Second}), func() { faulty.Deliver(context.Background()) })
+		}
+		for i := range 5 {
+			id := fmt.Sprint(5*life + i)
+			start(t, l, s, id, count{})
+			start(t, l, good, id, count{})
+			drain(t, l, all...)
+			name := []string{"round", "good"}[r.IntN(2)]
+			switch r.IntN(3) {
+			case 0:
+				send(t, l, saga.Signal{Saga: name, ID: id, Name: "a"})
+			case 1:
+				send(t, l, saga.Cancel{Saga: name, ID: id})
+			}
+			drain(t, l, all...)
+			time.Sleep(time.Duration(r.Int64N(int64(2 * time.Second))))
+		}
+		for _, stop := range stops {
+			stop()
+		}
+	}
+	a, b := &saga.Census{Log: l, Lease: 3 * time.Second}, &saga.Census{Log: openStore(t, store), Lease: 3 * time.Second}
+	startCensus(t, a)
+	startCensus(t, b)
+	time.Sleep(10 * time.Second)
+	if diff := cmp.Diff(listed(t, l), counts(t, a, b)); diff != "" {
+		t.Errorf("seed %d (-listed +counted):\n%s", seed, diff)
+	}
+}
