@@ -94,6 +94,82 @@ func TestCensusIsTakenOver(t *testing.T) {
 	})
 }
 
+// TestCensusReportsOnlyWhatItHolds: also in the moments in which a lease is lost, because
+// the process cannot say any more that it lives, no shard is reported twice.
+func TestCensusReportsOnlyWhatItHolds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := openStore(t, store)
+		mute, faulty := faultyLog(t, store)
+		first, other := &saga.Census{Log: mute, Lease: 6 * time.Second}, &saga.Census{Log: l, Lease: 6 * time.Second}
+		startCensus(t, first)
+		time.Sleep(3 * time.Second)
+		startCensus(t, other)
+		time.Sleep(10 * time.Second)
+		hang := make(chan struct{})
+		defer close(hang)
+		faulty.Inject(func(c drivertest.Call) drivertest.Fault {
+			if c.Method == "Write" {
+				return drivertest.Fault{Before: hang}
+			}
+			return drivertest.Fault{}
+		})
+		for range 2000 {
+			time.Sleep(5 * time.Millisecond)
+			seen := map[int]int{}
+			for _, c := range []*saga.Census{first, other} {
+				list, err := c.Counts(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, s := range list {
+					if seen[s.Shard]++; seen[s.Shard] > 1 {
+						t.Fatalf("shard %d is reported twice", s.Shard)
+					}
+				}
+			}
+		}
+		expectCounts(t, "taken over", "", other)
+	})
+}
+
+// TestCensusDoesNotGuess: while a shard cannot be read, its counts of before are not
+// reported as those of now.
+func TestCensusDoesNotGuess(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		l := openStore(t, store)
+		own, faulty := faultyLog(t, store)
+		c := &saga.Census{Log: own}
+		startCensus(t, c)
+		expectCounts(t, "at first", "", c)
+		faulty.Inject(func(c drivertest.Call) drivertest.Fault {
+			if c.Method == "Read" {
+				return drivertest.Fault{Kind: drivertest.Fail}
+			}
+			return drivertest.Fault{}
+		})
+		wait(t, l, round(hear("a")), 0, 1)
+		time.Sleep(5 * time.Second)
+		if _, err := c.Counts(t.Context()); err != nil {
+			t.Errorf("what cannot be read is not asked for: %v", err)
+		}
+		faulty.Inject(nil)
+		if list, err := c.Counts(t.Context()); err != nil || len(list) != l.Shards()-1 {
+			t.Errorf("%d shards are reported, want all but one; %v", len(list), err)
+		}
+		if err := c.Health(t.Context()); !errors.Is(err, drivertest.ErrInjected) {
+			t.Errorf("health: %v", err)
+		}
+		expectCounts(t, "the store is back", "round running 1", c)
+		if err := c.Health(t.Context()); err != nil {
+			t.Errorf("health: %v", err)
+		}
+	})
+}
+
 // TestCensusSleeper: a holder that slept while another took over moves nothing when it
 // wakes, in whatever call it slept.
 func TestCensusSleeper(t *testing.T) {
