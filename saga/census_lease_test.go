@@ -107,6 +107,12 @@ func TestCensusReportsOnlyWhatItHolds(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		startCensus(t, other)
 		time.Sleep(10 * time.Second)
+		for i := range 20 { // so that there is something to write down at the end
+			if _, err := l.Append(t.Context(), fmt.Sprint(i), nil, noted{"x"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(3 * time.Second)
 		hang := make(chan struct{})
 		defer close(hang)
 		faulty.Inject(func(c drivertest.Call) drivertest.Fault {
@@ -270,12 +276,10 @@ func TestCensusCosts(t *testing.T) {
 		wait(t, l, s, 0, 200)
 		own, faulty := faultyLog(t, store)
 		reads, writes := 0, 0
-		from := map[int]uint64{}
 		watch := func(c drivertest.Call) drivertest.Fault {
 			switch {
 			case c.Method == "Read":
 				reads++
-				from[c.Shard]++
 			case c.Method == "Write" && strings.HasPrefix(c.Write.Cells[0].Cell.Key, "$census\x01counts"):
 				writes++
 			}
@@ -315,6 +319,33 @@ func TestCensusCosts(t *testing.T) {
 		startCensus(t, c)
 		expectCounts(t, "again", "round running 400", c)
 		within("again", 0, 0)
+	})
+}
+
+// TestCensusIdle: where the store is one process's own, an idle log is not asked how far
+// it is.
+func TestCensusIdle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := drivertest.NewFaulty(memlog.Open(), nil)
+		l, err := eventlog.Open(t.Context(), f, few)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		wait(t, l, round(hear("a")), 0, 20)
+		stop := startCensus(t, &saga.Census{Log: l})
+		defer stop()
+		time.Sleep(time.Minute)
+		asked := func() []int { return []int{f.Calls("Tail"), f.Calls("Read"), f.Calls("Find")} }
+		before, writes := asked(), f.Calls("Write")
+		time.Sleep(time.Hour)
+		if diff := cmp.Diff(before, asked()); diff != "" {
+			t.Errorf("calls of Tail, Read and Find (-before +after an hour):\n%s", diff)
+		}
+		if n := f.Calls("Write") - writes; n > 3600 { // a heartbeat each second
+			t.Errorf("%d writes in an hour", n)
+		}
 	})
 }
 
