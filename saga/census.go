@@ -88,6 +88,7 @@ type census struct {
 	keeper   *lease.Keeper
 	cursors  *lease.Cursors[censusCell]
 	troubles lease.Troubles
+	turn     chan struct{} // has room for the shard that reads: a log that was never counted must not keep all cores busy
 	counted
 }
 
@@ -99,7 +100,7 @@ func (c *Census) ready() (*census, error) {
 	if c.Sweep < 0 || c.Sweep > time.Hour {
 		return nil, fmt.Errorf("option Sweep is %v: up to %v", c.Sweep, time.Hour)
 	}
-	e := &census{log: c.Log, sweep: c.Sweep, logger: c.Logger, cursors: censusCells(c.Log)}
+	e := &census{log: c.Log, sweep: c.Sweep, logger: c.Logger, cursors: censusCells(c.Log), turn: make(chan struct{}, 1)}
 	if e.sweep == 0 {
 		e.sweep = time.Second
 	}

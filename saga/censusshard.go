@@ -104,6 +104,12 @@ func (s *censusShard) catchUp(ctx context.Context) error {
 
 // count counts the commits up to a revision: all of them, or none.
 func (s *censusShard) count(ctx context.Context, to driver.Revision) error {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	moved := make(population)
 	q := eventlog.Query{Shards: []int{s.shard}, From: uint64(s.at) + 1, To: uint64(to), Types: censusTypes, System: true}
 	for r, err := range s.log.Read(ctx, q) {
