@@ -81,6 +81,18 @@ func listed(t testing.TB, l *eventlog.Log) []string {
 	return lines(sum)
 }
 
+// recount lets a census count the whole log, and holds it against the list.
+func recount(t testing.TB, l *eventlog.Log) {
+	t.Helper()
+	c := &saga.Census{Log: l}
+	stop := startCensus(t, c)
+	defer stop()
+	time.Sleep(3 * time.Second)
+	if diff := cmp.Diff(listed(t, l), counts(t, c)); diff != "" {
+		t.Errorf("the states that events tell (-listed +counted):\n%s", diff)
+	}
+}
+
 func lines(sum map[string]int) (list []string) {
 	for what, n := range sum {
 		if n != 0 {
