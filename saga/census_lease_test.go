@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -275,28 +276,27 @@ func TestCensusCosts(t *testing.T) {
 		s := round(hear("a"))
 		wait(t, l, s, 0, 200)
 		own, faulty := faultyLog(t, store)
-		reads, writes := 0, 0
+		var reads, writes atomic.Int32
 		watch := func(c drivertest.Call) drivertest.Fault {
 			switch {
 			case c.Method == "Read":
-				reads++
+				reads.Add(1)
 			case c.Method == "Write" && strings.HasPrefix(c.Write.Cells[0].Cell.Key, "$census\x01counts"):
-				writes++
+				writes.Add(1)
 			}
 			return drivertest.Fault{}
 		}
-		within := func(when string, mostReads, mostWrites int) {
+		within := func(when string, mostReads, mostWrites int32) {
 			t.Helper()
-			if reads > mostReads || writes > mostWrites {
-				t.Errorf("%s: %d reads and %d writes, want at most %d and %d", when, reads, writes, mostReads, mostWrites)
+			if r, w := reads.Swap(0), writes.Swap(0); r > mostReads || w > mostWrites {
+				t.Errorf("%s: %d reads and %d writes, want at most %d and %d", when, r, w, mostReads, mostWrites)
 			}
-			reads, writes = 0, 0
 		}
 		faulty.Inject(watch)
 		c := &saga.Census{Log: own}
 		stop := startCensus(t, c)
 		expectCounts(t, "at first", "round running 200", c)
-		if reads == 0 || writes == 0 {
+		if reads.Load() == 0 || writes.Load() == 0 {
 			t.Fatal("the test sees nothing")
 		}
 		within("at first", 4*2, 4)
