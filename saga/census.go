@@ -88,7 +88,7 @@ type census struct {
 	keeper   *lease.Keeper
 	cursors  *lease.Cursors[censusCell]
 	troubles lease.Troubles
-	turn     chan struct{} // has room for the shard that reads: a log that was never counted must not keep all cores busy
+	turn     chan struct{} // has room for one shard: to count a whole log must not keep all cores busy
 	counted
 }
 

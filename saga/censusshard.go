@@ -21,6 +21,9 @@ type censusShard struct {
 	at     driver.Revision          // counted up to here
 	sagas  population               // what was counted; replaced, never changed
 	fresh  bool                     // the cell does not say the same of some saga
+
+	loaded  bool // the cell was read
+	failing bool
 }
 
 const (
@@ -37,34 +40,47 @@ var censusTypes = []string{evStarted, evDone, evRefused, evStopping, evStopped, 
 func (s *censusShard) run(ctx context.Context) error {
 	defer s.troubles.Well(s.shard)
 	defer s.forget(s.shard)
-	for loaded := false; ctx.Err() == nil; {
-		var err error
-		if !loaded {
-			err = s.load(ctx)
-			loaded = err == nil
-		}
-		if err == nil {
-			err = s.look(ctx)
-		}
-		if err == nil {
-			s.troubles.Well(s.shard)
-			err = s.log.WaitFor(ctx, eventlog.Position{}.With(s.shard, s.at+1))
-		}
-		if ctx.Err() == nil && err != nil {
-			if errors.Is(err, lease.ErrLost) {
-				s.logger.Warn("the counts of a shard's sagas are in other hands", "shard", s.shard, "err", err)
-				return nil
-			}
-			if lease.Fatal(err) {
-				return err
-			}
-			s.troubles.Note(s.shard, err)
-			s.logger.Error("the sagas of a shard cannot be counted", "shard", s.shard, "err", err)
+	for ctx.Err() == nil {
+		switch err := s.follow(ctx); {
+		case err == nil || ctx.Err() != nil:
+		case errors.Is(err, lease.ErrLost):
+			s.logger.Warn("the counts of a shard's sagas are in other hands", "shard", s.shard, "err", err)
+			return nil
+		case lease.Fatal(err):
+			return err
+		default:
+			s.failed(err)
 		}
 		lease.Pause(ctx, s.sweep) // what comes meanwhile is read with what came
 	}
 	s.finish(ctx)
 	return nil
+}
+
+// follow counts what there is, and waits until there is more.
+func (s *censusShard) follow(ctx context.Context) error {
+	if !s.loaded {
+		if err := s.load(ctx); err != nil {
+			return err
+		}
+	}
+	if err := s.look(ctx); err != nil {
+		return err
+	}
+	if s.failing {
+		s.failing = false
+		s.troubles.Well(s.shard)
+		s.logger.Info("the sagas of a shard can be counted again", "shard", s.shard)
+	}
+	return s.log.WaitFor(ctx, eventlog.Position{}.With(s.shard, s.at+1))
+}
+
+// failed says that something keeps the shard from being counted: once, not each time.
+func (s *censusShard) failed(err error) {
+	if s.troubles.Note(s.shard, err); !s.failing {
+		s.logger.Error("the sagas of a shard cannot be counted", "shard", s.shard, "err", err)
+	}
+	s.failing = true
 }
 
 // load reads the cell.
@@ -73,7 +89,7 @@ func (s *censusShard) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.stored, s.at, s.sagas = c, c.At.Revision, c.At.Sagas
+	s.stored, s.at, s.sagas, s.loaded = c, c.At.Revision, c.At.Sagas, true
 	return nil
 }
 
