@@ -171,7 +171,7 @@ func (e *engine) trouble(what string, shard int, err error) {
 
 // fatal reports whether going on would not help.
 func fatal(err error) bool {
-	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)
+	return lease.Fatal(err)
 }
 
 // faults says how to go on after errors of the store.

@@ -53,7 +53,7 @@ func (r *inboxRun) receive() error {
 		}
 		r.deaf(err)
 		r.logger.Warn("no messages; subscribing again", "topic", r.topic, "err", err)
-		reactorPause(r.ctx, faults.delay(attempt))
+		lease.Pause(r.ctx, faults.delay(attempt))
 	}
 	return nil
 }

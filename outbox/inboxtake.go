@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 // take makes a step of a message. Only after nil the message may be acked. After
@@ -37,7 +38,7 @@ func (h *inbox) take(wait, work context.Context, m *message.Message) error {
 	if f := h.hooks.Failed; f != nil {
 		f(m, attempt, err)
 	}
-	reactorPause(wait, h.pauses.delay(attempt))
+	lease.Pause(wait, h.pauses.delay(attempt))
 	return err
 }
 

@@ -55,8 +55,11 @@ type Reactor struct {
 	Logger *slog.Logger
 	Hooks  ReactorHooks
 
-	run soleRun[reactor]
+	run lease.Sole[reactor]
 }
+
+// reactorSweep is how often who follows the shards of a log looks for leases.
+const reactorSweep = time.Second
 
 // ReactorHooks observe a Reactor, for metrics. They are called by several
 // goroutines and must return quickly.
@@ -80,13 +83,13 @@ type ReactorHooks struct {
 func (r *Reactor) Run(ctx context.Context) error {
 	e, err := r.ready()
 	if err == nil {
-		err = r.run.begin(e)
+		err = r.run.Begin(e)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
 	}
-	defer r.run.end()
-	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: tellLeases(e.logger)}
+	defer r.run.End()
+	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: lease.Tell(e.logger)}
 	if err := crew.Run(ctx); err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
 	}
@@ -119,11 +122,11 @@ func (r *Reactor) Check() error {
 // Health returns nil when a Run is under way and nothing keeps it from going on,
 // or else what does: events that fail, and a store that cannot be reached.
 func (r *Reactor) Health(context.Context) error {
-	e := r.run.under()
+	e := r.run.Under()
 	if e == nil {
 		return fmt.Errorf("outbox: reactor %s %w", r.Name, ErrNotRunning)
 	}
-	if err := e.health(); err != nil {
+	if err := e.troubles.Health(e.keeper); err != nil {
 		return fmt.Errorf("outbox: reactor %s: %w", r.Name, err)
 	}
 	return nil

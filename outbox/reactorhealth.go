@@ -2,19 +2,10 @@ package outbox
 
 import (
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 )
-
-// A reactorTrouble is what keeps a shard from going on.
-type reactorTrouble struct {
-	since time.Time
-	err   error
-}
 
 // failed takes down that something failed, and returns how long to wait before
 // the next attempt.
@@ -29,7 +20,7 @@ func (s *reactorShard) failed(err error) time.Duration {
 		s.failing, s.attempt = event, 0
 	}
 	s.attempt++
-	s.trouble(err)
+	s.troubles.Note(s.shard, err)
 	if !blamed {
 		s.logger.Error("the events of a shard cannot be reacted to", "shard", s.shard, "attempt", s.attempt, "err", err)
 		return faults.delay(s.attempt)
@@ -62,37 +53,5 @@ func (s *reactorShard) report(b *reactorBatch) {
 // recovered forgets what failed.
 func (s *reactorShard) recovered() {
 	s.failing, s.attempt = eventlog.ID{}, 0
-	s.well()
-}
-
-// trouble and well say how a shard fares.
-func (s *reactorShard) trouble(err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := s.troubles[s.shard]; t != nil {
-		t.err = err
-		return
-	}
-	s.troubles[s.shard] = &reactorTrouble{time.Now(), err}
-}
-
-func (s *reactorShard) well() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.troubles, s.shard)
-}
-
-// health joins all troubles.
-func (e *reactor) health() error {
-	var list []error
-	if since, err := e.keeper.Failing(); err != nil {
-		list = append(list, fmt.Errorf("no leases since %s: %w", since.UTC().Format(time.RFC3339), err))
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, shard := range slices.Sorted(maps.Keys(e.troubles)) {
-		t := e.troubles[shard]
-		list = append(list, fmt.Errorf("shard %d stands still since %s: %w", shard, t.since.UTC().Format(time.RFC3339), t.err))
-	}
-	return errors.Join(list...)
+	s.troubles.Well(s.shard)
 }

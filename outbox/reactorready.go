@@ -18,10 +18,8 @@ import (
 // A reactor is a Reactor made ready: its options filled in.
 type reactor struct {
 	*reactorOptions
-	keeper *lease.Keeper
-
-	mu       sync.Mutex
-	troubles map[int]*reactorTrouble // by shard
+	keeper   *lease.Keeper
+	troubles lease.Troubles // of shards
 }
 
 type reactorOptions struct {
@@ -69,7 +67,7 @@ func (r *Reactor) ready() (*reactor, error) {
 		o.logger = slog.New(slog.DiscardHandler)
 	}
 	o.logger = o.logger.With("reactor", o.name)
-	e := &reactor{reactorOptions: o, troubles: make(map[int]*reactorTrouble)}
+	e := &reactor{reactorOptions: o}
 	e.keeper = &lease.Keeper{Log: r.Log, Prefix: o.moved, Count: r.Log.Shards(), Duration: r.Lease, Name: r.Runner}
 	return e, e.keeper.Check()
 }

@@ -37,7 +37,7 @@ func newReactorShard(e *reactor, shard int) *reactorShard {
 
 // run reacts until ctx ends or the lease is lost.
 func (s *reactorShard) run(ctx context.Context) error {
-	defer s.well()
+	defer s.troubles.Well(s.shard)
 	for {
 		err := s.follow(ctx)
 		switch {
@@ -49,7 +49,7 @@ func (s *reactorShard) run(ctx context.Context) error {
 		case fatal(err):
 			return err
 		}
-		reactorPause(ctx, s.failed(err))
+		lease.Pause(ctx, s.failed(err))
 	}
 }
 

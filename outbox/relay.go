@@ -75,7 +75,7 @@ type Relay struct {
 	Logger *slog.Logger
 	Hooks  RelayHooks
 
-	run soleRun[relay]
+	run lease.Sole[relay]
 }
 
 // RelayHooks observe a Relay, for metrics. They are called by several goroutines
@@ -96,13 +96,13 @@ type RelayHooks struct {
 func (r *Relay) Run(ctx context.Context) error {
 	e, err := r.ready()
 	if err == nil {
-		err = r.run.begin(e)
+		err = r.run.Begin(e)
 	}
 	if err != nil {
 		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
 	}
-	defer r.run.end()
-	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: tellLeases(e.logger)}
+	defer r.run.End()
+	crew := &lease.Crew{Keeper: e.keeper, Sweep: reactorSweep, Work: e.work, Trouble: lease.Tell(e.logger)}
 	if err := crew.Run(ctx); err != nil {
 		return fmt.Errorf("outbox: relay %s: %w", r.Name, err)
 	}
@@ -121,7 +121,7 @@ func (r *Relay) Check() error {
 // or else what does: streams that are held up, calls of Publish that do not
 // return, and a store that cannot be reached.
 func (r *Relay) Health(context.Context) error {
-	e := r.run.under()
+	e := r.run.Under()
 	if e == nil {
 		return fmt.Errorf("outbox: relay %s %w", r.Name, ErrNotRunning)
 	}

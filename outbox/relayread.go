@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 // A relayArrival is what the reading of a shard brings: an event, or that there
@@ -26,7 +27,7 @@ func (s *relayShard) read(ctx context.Context, at shardPlace) {
 			attempt = 1
 		}
 		s.send(ctx, relayArrival{err: err})
-		reactorPause(ctx, faults.delay(attempt))
+		lease.Pause(ctx, faults.delay(attempt))
 	}
 }
 

@@ -17,8 +17,9 @@ import (
 // A relay is a Relay made ready: its options filled in.
 type relay struct {
 	*relayOptions
-	keeper *lease.Keeper
-	slots  chan struct{} // one for each call of Publish
+	keeper  *lease.Keeper
+	cursors *lease.Cursors[relayCursor]
+	slots   chan struct{} // one for each call of Publish
 	relayTroubles
 }
 
@@ -66,9 +67,9 @@ func (r *Relay) ready() (*relay, error) {
 	if err := o.fill(&pipeline); err != nil {
 		return nil, err
 	}
-	e := &relay{relayOptions: o, slots: make(chan struct{}, pipeline)}
+	e := &relay{relayOptions: o, slots: make(chan struct{}, pipeline), cursors: relayCursors(r.Log, r.Name, r.After)}
 	e.relayTroubles.init()
-	e.keeper = &lease.Keeper{Log: r.Log, Prefix: "$relay-" + r.Name, Count: r.Log.Shards(), Duration: r.Lease, Name: r.Runner, Fence: e.fence}
+	e.keeper = &lease.Keeper{Log: r.Log, Prefix: "$relay-" + r.Name, Count: r.Log.Shards(), Duration: r.Lease, Name: r.Runner, Fence: e.cursors.Fence}
 	return e, e.keeper.Check()
 }
 

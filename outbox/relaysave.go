@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"errors"
+
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 type relaySaved struct {
@@ -19,7 +21,7 @@ func (s *relayShard) save(ctx context.Context) {
 	s.saves, s.dirty = done, false
 	mark, at := s.mark, s.at
 	go func() {
-		mark, err := s.saveMark(ctx, mark, at)
+		mark, err := s.cursors.Save(ctx, s.lease, mark, relayCursor{Revision: at.Revision, Done: at.Done})
 		done <- relaySaved{mark, err}
 	}()
 }
@@ -30,7 +32,7 @@ func (s *relayShard) saved(d relaySaved) error {
 	switch {
 	case d.err == nil:
 		s.well(s.part(relaySaving))
-	case errors.Is(d.err, errRelayLost) || fatal(d.err):
+	case errors.Is(d.err, lease.ErrLost) || fatal(d.err):
 		return d.err
 	default:
 		s.dirty = true
@@ -57,7 +59,7 @@ func (s *relayShard) finish(ctx, hand context.Context) {
 			return
 		}
 	}
-	if s.at != s.mark.place() {
+	if s.at != s.mark.At.place() {
 		s.save(soon)
 		_ = s.saved(<-s.saves)
 	}

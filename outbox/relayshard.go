@@ -81,7 +81,7 @@ func (s *relayShard) run(ctx context.Context) error {
 	stop()
 	for range s.arrivals {
 	}
-	if !errors.Is(err, errRelayLost) {
+	if !errors.Is(err, lease.ErrLost) {
 		s.finish(ctx, hand)
 	}
 	close(s.over)
@@ -96,7 +96,10 @@ func (s *relayShard) run(ctx context.Context) error {
 // final is what an error means to the runner: nil, unless going on makes no
 // sense.
 func (s *relayShard) final(ctx context.Context, err error) error {
-	if ctx.Err() == nil && fatal(err) {
+	switch {
+	case errors.Is(err, lease.ErrLost):
+		s.logger.Warn("the cursor of a shard is in other hands", "shard", s.shard, "err", err)
+	case ctx.Err() == nil && fatal(err):
 		return err
 	}
 	return nil
@@ -105,16 +108,16 @@ func (s *relayShard) final(ctx context.Context, err error) error {
 // load reads the cursor.
 func (s *relayShard) load(ctx context.Context) error {
 	for attempt := 1; ; attempt++ {
-		mark, err := s.loadMark(ctx)
+		mark, err := s.cursors.Load(ctx, s.lease)
 		if err == nil {
-			s.mark, s.at = mark, mark.place()
+			s.mark, s.at = mark, mark.At.place()
 			return nil
 		}
-		if ctx.Err() != nil || fatal(err) || errors.Is(err, errRelayLost) {
+		if ctx.Err() != nil || fatal(err) || errors.Is(err, lease.ErrLost) {
 			return err
 		}
 		s.trouble(s.part(relayReading), err)
-		reactorPause(ctx, faults.delay(attempt))
+		lease.Pause(ctx, faults.delay(attempt))
 	}
 }
 
@@ -212,7 +215,7 @@ func (s *relayShard) part(what string) relayPart { return relayPart{shard: s.sha
 func (s *relayShard) pass(to shardPlace) {
 	if n := len(s.window); n == 0 {
 		s.at = to
-		s.dirty = s.dirty || s.at.Revision-s.mark.Revision >= relayLazy
+		s.dirty = s.dirty || s.at.Revision-s.mark.At.Revision >= relayLazy
 	} else if last := s.window[n-1]; last.taken {
 		last.place = to
 	} else {

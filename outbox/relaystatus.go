@@ -39,13 +39,14 @@ func (r *Relay) status(ctx context.Context) ([]RelayShard, error) {
 	if err != nil {
 		return nil, err
 	}
+	cursors := relayCursors(r.Log, r.Name, r.After)
 	list := make([]RelayShard, len(leases))
 	for i, l := range leases {
-		mark, err := readRelayMark(ctx, r.Log, r.Name, i, r.After)
+		mark, err := cursors.Read(ctx, i)
 		if err != nil {
 			return nil, err
 		}
-		list[i] = RelayShard{Shard: i, Revision: mark.Revision, Runner: l.Name, Host: l.Host, Epoch: l.Epoch}
+		list[i] = RelayShard{Shard: i, Revision: mark.At.Revision, Runner: l.Name, Host: l.Host, Epoch: l.Epoch}
 		if list[i].Tail, err = r.Log.Tail(ctx, i); err != nil {
 			return nil, err
 		}

@@ -7,11 +7,12 @@
 //	log, err := eventlog.Open(ctx, store, &eventlog.Options{Hooks: hooks})
 //	…
 //	err = prommetrics.Outbox(reg, stepRunner)
+//	err = prommetrics.Sagas(reg, census)
 //	err = prommetrics.Projections(reg, runner)
 //
 // docs/metrics.md lists the metrics. They are labelled by shard and by the names
-// that a program declares (models, step types, projections), never by streams or by anything
-// else that grows with the data.
+// that a program declares (models, step types, sagas, projections), never by streams or by
+// anything else that grows with the data.
 //
 // What is registered twice is refused. A program with several logs, or several
 // runners, gives each a label of its own:

@@ -11,6 +11,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/prommetrics"
+	"github.com/rollforward/rollforward/saga"
 )
 
 func ExampleLog() {
@@ -69,4 +70,43 @@ func ExampleOutbox() {
 		}
 	}
 	// Output: rollforward_outbox_batch_steps 1
+}
+
+func ExampleSagas() {
+	ctx, stop := context.WithCancel(context.Background())
+	l, err := eventlog.Open(ctx, memlog.Open(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	reg := prometheus.NewRegistry()
+	census := &saga.Census{Log: l}
+	if err := prommetrics.Sagas(reg, census); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := l.Update(ctx, func(tx *eventlog.Tx) error { return visit.Start(tx, "1", "ada") }); err != nil {
+		log.Fatal(err)
+	}
+	done := make(chan error)
+	go func() { done <- census.Run(ctx) }() // beside the runner of the sagas
+
+	for running := 0.0; running == 0; { // until it has counted
+		families, err := reg.Gather()
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if f.GetName() == "rollforward_saga_instances" && m.GetGauge().GetValue() > 0 {
+					running = m.GetGauge().GetValue()
+					fmt.Println(m.GetLabel()[0].GetValue(), m.GetLabel()[2].GetValue(), running)
+				}
+			}
+		}
+	}
+	stop()
+	fmt.Println(<-done)
+	// Output:
+	// visit running 1
+	// <nil>
 }

@@ -1,12 +1,15 @@
 package prommetrics_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +20,7 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 	"github.com/rollforward/rollforward/prommetrics"
+	"github.com/rollforward/rollforward/saga"
 )
 
 // registerAll registers every part and makes each metric say something.
@@ -31,6 +35,32 @@ func registerAll(t *testing.T, reg prometheus.Registerer) {
 		t.Fatal(err)
 	}
 	registerOutbox(t, reg)
+	registerSagas(t, reg)
+}
+
+func registerSagas(t *testing.T, reg prometheus.Registerer) {
+	t.Helper()
+	l := eventlogtest.New(t)
+	if _, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return visit.Start(tx, "1", "a") }); err != nil {
+		t.Fatal(err)
+	}
+	c := &saga.Census{Log: l}
+	if err := prommetrics.Sagas(reg, c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(count(t, c))
+	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		list, err := c.Counts(patience)
+		if len(list) == l.Shards() {
+			return
+		}
+		if err != nil && !errors.Is(err, saga.ErrNotRunning) {
+			t.Fatal(err)
+		}
+		runtime.Gosched()
+	}
 }
 
 func registerOutbox(t *testing.T, reg prometheus.Registerer) {

@@ -48,6 +48,7 @@ func TestChaosOfFanOuts(t *testing.T) {
 				if n := len(st.Data.Log); test.state == saga.Completed && n != test.out+2 {
 					w.Errorf("counted: %v", st.Data.Log)
 				}
+				recount(w, w.EventLog())
 			})
 		})
 	}
@@ -85,6 +86,7 @@ func TestChaosOfStops(t *testing.T) {
 				if !st.State.Ended() || debited != (a == 30) || credited != (b == 70) || st.State != saga.Completed && len(st.Done) > 0 {
 					w.Errorf("%s, done %v with %d and %d: %v", st.State, st.Done, a, b, st.Err)
 				}
+				recount(w, w.EventLog())
 			})
 		})
 	}

@@ -135,6 +135,8 @@ func (e *event) stored() ([]byte, error) {
 		w.b = append(w.b, '}')
 	}
 	w.mayText("end", string(e.End))
+	w.mayText("was", string(e.Was))
+	w.mayText("is", string(e.Is))
 	if !w.plain {
 		return json.Marshal(e)
 	}

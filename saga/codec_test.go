@@ -41,7 +41,7 @@ func TestStoredByHand(t *testing.T) {
 	for _, e := range []event{
 		{}, {V: 1, Data: data, Next: &next{N: 1, Step: "a", Kind: kindChange, On: "x/y", Sent: 1}}, {N: 1, Step: "a", Undoable: true, End: Completed},
 		{N: 2, Of: 1, Step: "ä", Data: data}, {N: 2, Error: "x", Back: CauseRefused}, {N: 2, I: 3, OK: true}, {Next: &next{N: 1, Step: "a", Kind: kindSignal, Signal: "x"}},
-		{N: 7, Next: &next{N: 1, Of: 4, Step: "a", Kind: kindCall, On: "é"}, End: "x"}, {Parent: &parent{Saga: "x"}}, {Via: []string{"a"}}, {Deadline: 3},
+		{N: 7, Next: &next{N: 1, Of: 4, Step: "a", Kind: kindCall, On: "é"}, End: "x"}, {N: 1, End: Completed, Was: Running, Is: Completed}, {V: 1, Is: Running}, {Parent: &parent{Saga: "x"}}, {Via: []string{"a"}}, {Deadline: 3},
 	} {
 		var back event
 		if err := back.parse(same(t, &e, e.stored)); err != nil || !cmp.Equal(back, e) {
@@ -55,7 +55,7 @@ func TestStoredByHand(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`{"id":"7","n":1,"of":2,"v":1,"data":{"a":"}"}}`, `{"n":1,"v":1,"data":[{}]}`, `{"n":1,"data":{},"error":"x"}`, `{"n":01}`, `{"n":-1}`, `{"n":1,"n":2}`,
-		`{"v":1,"n":1,"of":1,"step":"a","data":7,"undoable":true,"i":1,"ok":true,"next":{"n":1,"of":1,"step":"a","kind":"change","on":"x","sent":1},"end":"completed"}`,
+		`{"v":1,"n":1,"of":1,"step":"a","data":7,"undoable":true,"i":1,"ok":true,"next":{"n":1,"of":1,"step":"a","kind":"change","on":"x","sent":1},"end":"completed","was":"running","is":"completed"}`,
 		`{"step":"a\u0000"}`, "{\"step\":\"\xff\"}", `{"data":}`, `{"data":{} }`, `{,"n":1}`, `{"n":1}}`, `{"next":{}}`, `{"n":1,}`, `{"N":1}`, `{"step":"` + "\x01" + `"}`,
 	} {
 		f.Add([]byte(s))

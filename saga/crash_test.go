@@ -239,6 +239,7 @@ func (s *storm) audit(l *eventlog.Log) {
 			s.Errorf("seed %d: transfer %s was acknowledged and is not there", s.seed, id)
 		}
 	}
+	recount(s, l)
 	sum := int64(0)
 	for i := range accounts {
 		for _, amount := range postings(s.T, l, accountName(i)) {

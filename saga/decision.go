@@ -73,6 +73,7 @@ func (d *decision) note(typ string, e *event) error {
 
 // put appends an event that was noted, with what follows.
 func (d *decision) put(typ string, e *event, tags ...string) error {
+	d.i.declare(e)
 	data, err := e.stored()
 	if err != nil {
 		return err

@@ -45,9 +45,10 @@
 // step, data (of the instance, from here on), undoable, unsure, error, why, to, by, reason,
 // what, name, dedup, take (a signal's data), late, i, ok, count, cursor, more (of children),
 // chain, parent, fork, deadline, steps (new names), back (it goes back because of), via
-// (branches), next (the execution that was sent), parked, end. Numbers of steps of the
-// outbox (deadline, next.sent, next.timer) are places in the event's own transaction: the
-// last two bytes of their ids.
+// (branches), next (the execution that was sent), parked, end; where the state changes, was
+// and is (no was: the instance was not there). Numbers of steps of the outbox (deadline,
+// next.sent, next.timer) are places in the event's own transaction: the last two bytes of
+// their ids.
 //
 // Steps of the outbox: $saga/NAME/STEP/do and /undo {id, n, of, v, data} for the stream of
 // a step, $saga/NAME/stop {id, n, step} for the same, and for the instance's own stream

@@ -71,6 +71,11 @@ type event struct {
 	Next   *next    `json:"next,omitempty"`   // what was sent
 	Parked string   `json:"parked,omitempty"` // it stands still
 	End    State    `json:"end,omitempty"`
+
+	// Where the state changes: what it was, "" of an instance that was not there, and
+	// what it is. So whoever counts needs to know no instance; see [Census].
+	Was State `json:"was,omitempty"`
+	Is  State `json:"is,omitempty"`
 }
 
 // next is an execution that was sent. Its number, and that of a step of the

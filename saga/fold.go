@@ -70,21 +70,46 @@ func (i *instance) happen(typ string, e *event, tx eventlog.ID) error {
 
 // follow folds what follows.
 func (i *instance) follow(e *event, tx eventlog.ID) {
+	i.turn(e)
 	if e.Back != "" {
-		i.State, i.Cause, i.Err, i.To = Compensating, e.Back, e.Error, ""
+		i.Cause, i.Err, i.To = e.Back, e.Error, ""
 		if e.Back == CauseRefused || e.Back == CauseTimeout {
 			i.Refused = e.Step
 		}
-	}
-	if e.Next != nil || e.End != "" || e.Parked != "" {
-		i.Parked = e.Parked
 	}
 	if n := e.Next; n != nil {
 		i.Seq = n.N
 		i.Cur = i.run(n, tx)
 	}
 	if e.End != "" {
-		i.State, i.Cur, i.Held = e.End, nil, nil
+		i.Cur, i.Held = nil, nil
+	}
+	if e.Is != "" {
+		i.Told = e.Is
+	}
+}
+
+// turn folds what follows for the state.
+func (i *instance) turn(e *event) {
+	if e.Back != "" {
+		i.State = Compensating
+	}
+	if e.Next != nil || e.End != "" || e.Parked != "" {
+		i.Parked = e.Parked
+	}
+	if e.End != "" {
+		i.State = e.End
+	}
+}
+
+// declare notes in an event that happened what becomes of the state by it. What it was is
+// what the stream says, so that each change begins where the one before ended.
+func (i *instance) declare(e *event) {
+	now := *i
+	now.turn(e)
+	e.Was, e.Is = "", ""
+	if is := now.state(); is != i.Told {
+		e.Was, e.Is = i.Told, is
 	}
 }
 
@@ -93,7 +118,7 @@ func (i *instance) start(e *event, tx eventlog.ID) {
 	if !e.Chain.IsZero() {
 		chain = e.Chain
 	}
-	*i = instance{Version: e.V, State: Running, Chain: chain, To: e.To, Fork: e.Fork, Held: i.Held, Deadline: numbered(tx, e.Deadline)}
+	*i = instance{Version: e.V, State: Running, Chain: chain, To: e.To, Fork: e.Fork, Held: i.Held, Deadline: numbered(tx, e.Deadline), Told: i.Told}
 }
 
 // run is the execution that n says was sent. One that makes children go back,

@@ -105,6 +105,7 @@ func everything(t *testing.T) string {
 	pass(saga.Fork{Saga: "round", ID: "x", As: "y", Step: "pause", By: "ann", Reason: "to see"})
 	pass(saga.Cancel{Saga: "round", ID: "y", By: "ann"}, saga.Retry{Saga: "round", ID: "x", By: "ann"})
 	pass(saga.Skip{Saga: "round", ID: "x", By: "ann", Reason: "paid by hand"}, say("late", "", ""))
+	recount(t, l)
 	return dump(t, l)
 }
 

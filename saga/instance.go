@@ -27,6 +27,7 @@ type instance struct {
 	Fork     *origin
 	Deadline eventlog.ID // the outbox's step that ends it
 	Held     []held      // signals that nobody took yet
+	Told     State       // that the last event with a change of state says
 }
 
 // run is an execution under way. It is replaced, never changed, but for its fan.
@@ -114,7 +115,7 @@ func (i *instance) state() State {
 }
 
 // instances folds the streams of all sagas.
-var instances = eventlog.Model[instance]{Name: "$saga", Version: 2, Else: fold}
+var instances = eventlog.Model[instance]{Name: "$saga", Version: 3, Else: fold}
 
 // fold applies a record of an instance's stream.
 func fold(i *instance, r eventlog.Record) error {

@@ -153,7 +153,7 @@ func (e *event) parse(b []byte) error {
 		e.Next = &next{N: r.number("n"), Of: r.number("of"), Step: r.text("step"), Kind: kind(r.text("kind")), On: r.text("on"), Sent: r.number("sent")}
 		r.end()
 	}
-	e.End = State(r.text("end"))
+	e.End, e.Was, e.Is = State(r.text("end")), State(r.text("was")), State(r.text("is"))
 	if r.end(); r.whole() {
 		return nil
 	}

@@ -2,8 +2,11 @@ package lease
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
+
+	"github.com/rollforward/rollforward/eventlog"
 )
 
 // A Crew works on what a Keeper holds: one Work for each lease, side by side.
@@ -178,4 +181,19 @@ func Linger(ctx context.Context, d time.Duration) (long context.Context, release
 		stop()
 		cancel()
 	}
+}
+
+// Pause waits for d or for ctx.
+func Pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// Fatal reports whether an error of the log means that to go on makes no sense.
+func Fatal(err error) bool {
+	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)
 }

@@ -13,13 +13,14 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/outbox"
+	"github.com/rollforward/rollforward/saga"
 )
 
 // A runner that works is ready and measured; where the log is for machines, all
 // of it is. The hooks that a program has are called.
 func TestListen(t *testing.T) {
 	t.Parallel()
-	dir := newLog(t, works(3, 3))
+	dir := newLog(t, func(tx *eventlog.Tx) error { return errors.Join(works(3, 3)(tx), start(tx)) })
 	ctx, cancel := context.WithCancel(t.Context())
 	stderr := &listener{heard: make(chan struct{}), text: `"worker: running"`}
 	begun, gate := make(chan struct{}, 3), make(chan struct{})
@@ -33,7 +34,7 @@ func TestListen(t *testing.T) {
 		}
 	}, nil)
 	var groups atomic.Int32
-	o := Options{Name: "worker", Handlers: []outbox.Handler{h},
+	o := Options{Name: "worker", Handlers: append(greet.Handlers(), h),
 		Log: &eventlog.Options{Hooks: eventlog.Hooks{Group: func(eventlog.GroupInfo) { groups.Add(1) }}}}
 	cmd := newCommand(o)
 	cmd.SetErr(stderr)
@@ -48,8 +49,12 @@ func TestListen(t *testing.T) {
 	}
 	addr := address(t, stderr.String())
 	<-begun // what it does is in hand
-	if status, body := get(t, addr, "/health/ready"); status != 200 {
-		t.Errorf("ready: %d %s", status, body)
+	patience := within(t)
+	for status, body := 0, ""; status != 200; {
+		if patience.Err() != nil {
+			t.Fatalf("ready: %d %s", status, body)
+		}
+		status, body = get(t, addr, "/health/ready")
 	}
 	if status, _ := get(t, addr, "/health/live"); status != 200 {
 		t.Errorf("live: %d", status)
@@ -62,9 +67,15 @@ func TestListen(t *testing.T) {
 		}
 	}
 	close(gate)
-	for patience := within(t); !strings.Contains(metrics, "\nrollforward_outbox_step_duration_seconds_count{type=\"test.work\"} 3\n"); {
+	for !strings.Contains(metrics, "\nrollforward_outbox_step_duration_seconds_count{type=\"test.work\"} 3\n") {
 		if patience.Err() != nil {
 			t.Fatalf("the metrics do not say that it is done: %s", metrics)
+		}
+		_, metrics = get(t, addr, "/metrics")
+	}
+	for !strings.Contains(metrics, "\nrollforward_saga_census_healthy 1\n") || !strings.Contains(metrics, `state="completed"} 1`) {
+		if patience.Err() != nil {
+			t.Fatalf("the metrics do not say that the sagas are counted: %s", metrics)
 		}
 		_, metrics = get(t, addr, "/metrics")
 	}
@@ -114,7 +125,10 @@ func get(t *testing.T, addr, path string) (int, string) {
 func TestReasons(t *testing.T) {
 	t.Parallel()
 	r := &outbox.Runner{}
-	if list := reasons(t.Context(), r); len(list) != 1 || !errors.Is(list[0], outbox.ErrNotRunning) {
+	if list := reasons(t.Context(), r, nil); len(list) != 1 || !errors.Is(list[0], outbox.ErrNotRunning) {
+		t.Errorf("%v", list)
+	}
+	if list := reasons(t.Context(), r, new(saga.Census)); len(list) != 2 || !errors.Is(list[1], saga.ErrNotRunning) {
 		t.Errorf("%v", list)
 	}
 }

@@ -48,7 +48,8 @@ as long as --grace, and gives its leases back, so that the next one goes on at
 once. A second signal ends it at once, which loses nothing either.
 
 With --listen it answers GET /health/live, /health/ready (200, or 503 with the
-reasons, such as that it cannot keep its leases) and /metrics. What fails is
+reasons, such as that it cannot keep its leases) and /metrics, for which it counts
+the sagas of the log that are in each state, at most a --sweep behind. What fails is
 written to standard error. Each flag can be set by the variable in brackets; the
 command line wins. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
 		Example: "  " + o.Name + ` --log data

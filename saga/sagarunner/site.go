@@ -3,6 +3,7 @@ package sagarunner
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 	"github.com/rollforward/rollforward/internal/daemon"
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/prommetrics"
+	"github.com/rollforward/rollforward/saga"
 )
 
 // A site is where the command works.
@@ -47,12 +49,18 @@ func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
 	if err := errors.Join(s.tuning.apply(r), prommetrics.Outbox(d.Metrics, r)); err != nil {
 		return err
 	}
-	d.Ready(func() []error { return reasons(ctx, r) })
 	if s.drain {
+		d.Ready(func() []error { return reasons(ctx, r, nil) })
 		return r.Drain(ctx)
 	}
+	c, err := s.census(d, r)
+	if err != nil {
+		return err
+	}
+	d.Ready(func() []error { return reasons(ctx, r, c) })
 	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
 	defer func() { d.Logger.Info(s.Name + ": stopped") }()
+	defer keepCount(ctx, d.Logger, c)()
 	return r.Run(ctx)
 }
 
@@ -89,8 +97,18 @@ func both(a, b eventlog.Hooks) eventlog.Hooks {
 // does not answer is not well.
 const probePatience = time.Second
 
-// reasons returns what keeps the runner from working.
-func reasons(ctx context.Context, r *outbox.Runner) []error {
+// reasons returns what keeps the runner, and the census if there is one, from working.
+func reasons(ctx context.Context, r *outbox.Runner, c *saga.Census) []error {
+	list := runnerReasons(ctx, r)
+	if c != nil {
+		if err := c.Health(ctx); err != nil {
+			list = append(list, err)
+		}
+	}
+	return list
+}
+
+func runnerReasons(ctx context.Context, r *outbox.Runner) []error {
 	ctx, cancel := context.WithTimeout(ctx, probePatience)
 	defer cancel()
 	st, err := r.Status(ctx)
@@ -100,5 +118,5 @@ func reasons(ctx context.Context, r *outbox.Runner) []error {
 	case !st.Running:
 		return []error{outbox.ErrNotRunning}
 	}
-	return st.Errs
+	return slices.Clone(st.Errs)
 }
