@@ -104,12 +104,12 @@ func (s *source) took(it *item) {
 	s.states = append(s.states, pending)
 	s.tail = max(s.tail, it.version)
 	it.src = s
-	it.handler = s.handlers[it.typ]
+	it.handler = s.handlers.of(it.typ)
 	switch stopped := s.stops[it.target] != nil; {
 	case s.celled[it.version] != nil: // a cell had it already
 		*s.state(it.version) = over
 	case it.handler == nil || it.err != nil:
-		s.park(it)
+		s.park(it, nil)
 	case it.again && stopped:
 		s.decided(it)
 	case !it.due.After(s.Log.Now()) && !s.laneTakes(it, stopped):
@@ -139,7 +139,7 @@ func (s *source) retook(it *item, l *sourceLane) bool {
 		return false
 	}
 	*s.state(it.version) = pending
-	it.src, it.handler = s, s.handlers[it.typ]
+	it.src, it.handler = s, s.handlers.of(it.typ)
 	s.admit(it)
 	return true
 }
@@ -208,17 +208,6 @@ func (s *source) forget(it *item) {
 	if !it.alarm && s.loose[it.version] != it {
 		delete(s.celled, it.version)
 	}
-}
-
-// park leaves an item to a runner that can do it.
-func (s *source) park(it *item) {
-	it.reason = "no runner knows the type " + it.typ
-	if it.err != nil {
-		it.reason = text(it.err)
-	}
-	s.unhandled(it)
-	s.release(it)
-	s.setAside(it, parkedCells)
 }
 
 // setAside has an item put into a cell with the next saving.

@@ -194,9 +194,9 @@ func (s *source) drained(target string, st *stop, items []*item, full bool, to s
 // here can do it, and it stays where it is.
 func (s *source) adopt(it *item, kind string) bool {
 	it.src, it.kind = s, kind
-	if it.handler = s.handlers[it.typ]; it.handler == nil {
+	if it.handler = s.handlers.of(it.typ); it.handler == nil {
 		it.kind = kind
-		s.park(it)
+		s.park(it, nil)
 		return false
 	}
 	s.celled[it.version] = it
