@@ -19,6 +19,8 @@ type source struct {
 	epoch    uint64 // of the lease
 	guest    bool   // another runner holds the lease: nothing is saved
 	visiting bool   // a guest that is here for parked steps alone
+	came     time.Time
+	useful   bool // a step is over since
 	loaded   bool
 
 	mark    mark   // the cursor's cell as last seen
@@ -70,7 +72,7 @@ type sourceLane struct {
 }
 
 func newSource(e *engine, shard int) *source {
-	return &source{engine: e, shard: shard, more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
+	return &source{engine: e, shard: shard, came: time.Now(), more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
 		celled: make(map[uint64]*item), stops: make(map[string]*stop), drops: make(map[string]struct{})}
 }
 
@@ -184,7 +186,7 @@ func (s *source) release(it *item) {
 // finish notes that an item needs no further look.
 func (s *source) finish(it *item) {
 	s.release(it)
-	it.over = true
+	it.over, s.useful = true, true
 	*s.state(it.version) = over
 	delete(s.loose, it.version)
 	delete(s.celled, it.version)
