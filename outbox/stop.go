@@ -29,8 +29,11 @@ func (s *source) stopAt(it *item, dead bool) {
 	s.release(it)
 	st.head, st.inHand = it, 0
 	s.setAside(it, stopCells)
-	if it.cell != "" { // whatever stands behind it in cells
-		st.cells, st.from = true, it.cell+"\x00"
+	if it.cell != "" { // whatever stands behind it in cells, and before it what came out of parked ones
+		if from := it.cell + "\x00"; !st.cells || from < st.from {
+			st.from = from
+		}
+		st.cells = true
 	}
 	if !dead {
 		s.arm(it)
