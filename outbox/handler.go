@@ -27,7 +27,7 @@ type Handler struct {
 	Effect func(ctx context.Context, key string, s Raw) (Step, error)
 	// Failed, if not nil, decides what a step leaves behind that has failed for
 	// good, in place of a dead letter; err is why. The step counts as done then.
-	// An error of Failed is tried again without end.
+	// An error of Failed is tried again without end, but for one that wraps Park.
 	Failed func(tx *eventlog.Tx, s Raw, err error) error
 	// Policy says how often a failing step is tried, and what else is special.
 	Policy Policy

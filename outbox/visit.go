@@ -11,7 +11,7 @@ import (
 )
 
 // visit looks for parked steps whose type this runner knows in shards that
-// others hold, who did not know it: such as those of the version before. It
+// others hold, who could not do them: such as those of the version before. It
 // needs no lease to roll them forward, since what becomes of a step is decided
 // under its tag.
 func (e *engine) visit() {
