@@ -74,7 +74,8 @@ func TestPark(t *testing.T) {
 					enqueue(t, l, named{"test.new", "a/1", i}, Add{"a/1", i})
 				}
 				r := runner(l, adding, h)
-				told := 0
+				told, batches := 0, 0
+				r.Hooks.Batch = func(outbox.BatchInfo) { batches++ }
 				r.Hooks.Step = func(i outbox.StepInfo) {
 					if i.Type == "test.new" || i.Outcome != outbox.StepDone {
 						told++
@@ -87,6 +88,9 @@ func TestPark(t *testing.T) {
 				}
 				if n := outcomes(t, l); n != 5 || told != 0 {
 					t.Errorf("%d outcomes were written and %d told", n, told)
+				}
+				if name == "ordered" && batches != 1 {
+					t.Errorf("%d batches: the others did not go on", batches)
 				}
 				list := pending(t, l)
 				for _, i := range list {
