@@ -62,6 +62,7 @@ type outcome struct {
 	decided bool
 	wrote   bool      // by this batch
 	due     time.Time // not decided: not before
+	parked  error     // not decided: why it is left to another program
 	tried   bool      // and why: an attempt failed before
 	attempt int       // that failed; 0: none did
 	dead    bool
@@ -247,7 +248,7 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 		if w.outcome.wrote {
 			b.taken++
 		}
-		held = w.handler.Policy.Ordered && (!w.outcome.decided || w.outcome.dead)
+		held = w.handler.Policy.Ordered && w.outcome.parked == nil && (!w.outcome.decided || w.outcome.dead)
 	}
 	return full, b.goOn(tx, !full && !held && !left)
 }
@@ -300,6 +301,8 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 		return outcome{}, tx.Context().Err()
 	case storeFailed(err):
 		return outcome{}, err
+	case parks(err):
+		return outcome{parked: err}, nil
 	case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 		return outcome{}, errFull
 	case errors.Is(err, eventlog.ErrTooLarge):
@@ -376,6 +379,8 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 			return outcome{}, err
 		case storeFailed(err):
 			return outcome{}, err
+		case parks(err):
+			return outcome{parked: err}, nil
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
 		}

@@ -17,7 +17,7 @@ import (
 //
 //	$steps ^A cursor ^A SHARD                     mark
 //	$steps ^A due ^A SHARD ^A TIME ^A VERSION     header: not before TIME (ns)
-//	$steps ^A parked ^A SHARD ^A TYPE ^A VERSION  header: nobody knew the type
+//	$steps ^A parked ^A SHARD ^A TYPE ^A VERSION  header: left to another program
 //	$steps ^A stopped ^A SHARD ^A TARGET ^A VERSION  header: its target is stopped
 const (
 	cellPrefix  = "$steps\x01"

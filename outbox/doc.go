@@ -33,14 +33,23 @@
 // which that shard's commits hold them. A step is stored in the shard of what
 // emits it (see [Enqueue]), so all that one stream, or one target's handlers,
 // emit for a target is in order. Not ordered are steps for different targets,
-// and steps that come from different shards. A step that fails, waits for its
-// time, or is of a type that nobody knows, is overtaken by those behind it,
-// unless its [Policy] is Ordered; one with a Priority overtakes others.
+// and steps that come from different shards. A step that fails, or waits for its
+// time, is overtaken by those behind it, unless its [Policy] is Ordered; one that
+// is left to another program always is; one with a Priority overtakes others.
 //
 // Many steps share a commit: those of one target, and those of other targets
 // that lie in the same shard. A step that fails is rolled back alone. A step
 // that a handler enqueues for its own target runs in the same commit if nothing
 // is ahead of it.
+//
+// # Programs of several versions
+//
+// A step whose type a runner does not know, or that its handler gives to [Park], is
+// left to another program: it is parked, pending and counted, but no attempt of it
+// is, and it is in nobody's way. Another runner that can do it does within about a
+// lease time, though this one keeps the shard; whoever takes the shard over tries
+// it, too. So programs of several versions may run beside each other, as in a
+// rolling deploy.
 //
 // # Tenants
 //

@@ -18,7 +18,7 @@ import (
 // follows from it.
 type engine struct {
 	options
-	handlers map[string]*Handler
+	handlers handlers
 	keeper   *lease.Keeper
 	queues   *queues
 	sources  []*source // by shard, nil: not ours
@@ -42,7 +42,7 @@ type engine struct {
 	guests   bool // work on shards, too, that others hold
 	fatal    error
 	failed   error    // of the store, in a drain
-	unknown  sync.Map // types that were reported
+	warned   sync.Map // of what; see once
 }
 
 type options struct {
@@ -58,7 +58,7 @@ func (r *Runner) engine() (*engine, error) {
 	if r.Log == nil {
 		return nil, errors.New("a Runner needs a Log")
 	}
-	e := &engine{handlers: make(map[string]*Handler), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time)}
+	e := &engine{handlers: make(handlers), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time)}
 	e.options = options{r.Log, r.Name, r.Sweep, r.Lease, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger, r.Hooks}
 	for i := range r.Handlers {
 		h := r.Handlers[i]
@@ -254,16 +254,4 @@ func (e *engine) giveBack(s *source) {
 			}
 		}
 	})
-}
-
-// unhandled reports a step that no handler takes: a type once, an unreadable step
-// each time.
-func (e *engine) unhandled(it *item) {
-	if it.err != nil {
-		e.Logger.Error("a step cannot be read; it is parked", "shard", it.src.shard, "step", it.id, "err", it.err)
-		return
-	}
-	if _, known := e.unknown.LoadOrStore(it.typ, true); !known {
-		e.Logger.Warn("no handler knows a step type; its steps are parked", "type", it.typ, "step", it.id, "target", it.target)
-	}
 }

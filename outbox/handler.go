@@ -12,19 +12,22 @@ import (
 
 // A Handler does the steps of one type. [On] and [Effect] make one for a Go type.
 type Handler struct {
-	// Type is the step type.
+	// Type is the step type. One that ends in "/*" is a family: it stands for all
+	// types that begin with what is before the star and that no other Handler of the
+	// Runner names; of several families the smallest one counts.
 	Type string
 	// Do does a step. It is a function of an Update: it reads and writes through
 	// tx, may run again, and must not have other effects; it should heed
 	// tx.Context(), which ends when the runner has to stop. What it writes commits
 	// together with the mark that the step is done. An error (or a panic) rolls
-	// it back and is tried again by Policy, or never if it wraps Abort.
+	// it back and is tried again by Policy, or never if it wraps Abort, or elsewhere
+	// if it wraps Park.
 	Do func(tx *eventlog.Tx, s Raw) error
 	// Effect, in place of Do, is for effects outside of the log; see [Effect].
 	Effect func(ctx context.Context, key string, s Raw) (Step, error)
 	// Failed, if not nil, decides what a step leaves behind that has failed for
 	// good, in place of a dead letter; err is why. The step counts as done then.
-	// An error of Failed is tried again without end.
+	// An error of Failed is tried again without end, but for one that wraps Park.
 	Failed func(tx *eventlog.Tx, s Raw, err error) error
 	// Policy says how often a failing step is tried, and what else is special.
 	Policy Policy

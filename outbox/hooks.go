@@ -32,8 +32,8 @@ const (
 
 // StepInfo describes an outcome.
 type StepInfo struct {
-	Shard    int // the emitter's
-	Type     string
+	Shard    int    // the emitter's
+	Type     string // of a step that a family's handler did it is the family's
 	Outcome  Outcome
 	Attempt  int           // that failed; 0: none did
 	Linked   bool          // it ran in the commit that emitted it
@@ -58,7 +58,7 @@ type ShardInfo struct {
 	Oldest  time.Duration // age of the first of them
 	Overdue int           // those of them that waited for their time, or their next attempt, which has come
 	Due     int           // steps that wait for their time or their next attempt
-	Parked  int           // steps whose type nobody knew
+	Parked  int           // steps that are left to another program
 	Stopped int           // steps whose target is stopped
 }
 

@@ -36,8 +36,8 @@ type Info struct {
 
 // Pending yields the steps that are neither done nor dead: those to be rolled
 // forward, those that wait for their time or their next attempt or behind a step
-// that stops their target, and those whose type no runner knew; shard by shard,
-// those that wait first, the others in their order.
+// that stops their target, and those that are left to another program; shard by
+// shard, those that wait first, the others in their order.
 func Pending(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		for shard := range l.Shards() {

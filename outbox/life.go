@@ -161,11 +161,16 @@ const maxErrorText = 4 << 10
 
 // text bounds the text of an error, which users write.
 func text(err error) string {
-	s := strings.ToValidUTF8(err.Error(), "\uFFFD")
-	if len(s) <= maxErrorText {
+	return shorten(err.Error(), maxErrorText)
+}
+
+// shorten makes a text of at most n bytes, and a sign that it was longer.
+func shorten(s string, n int) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if len(s) <= n {
 		return s
 	}
-	s = s[:maxErrorText]
+	s = s[:n]
 	for !utf8.ValidString(s) {
 		s = s[:len(s)-1]
 	}

@@ -98,7 +98,7 @@ func (b *batch) alone(tx *eventlog.Tx) (bool, error) {
 // runLink runs a link. done says that its effect is in the transaction, with a
 // record of it; else nothing is.
 func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
-	h := b.handlers[l.step.Type]
+	h := b.handlers.of(l.step.Type)
 	if h == nil || h.Do == nil || b.taken >= b.Batch || tx.Room(b.shard) < b.spent+linkRoom {
 		return false, nil
 	}
@@ -118,7 +118,7 @@ func (b *batch) runLink(tx *eventlog.Tx, l link) (done bool, err error) {
 	switch {
 	case err == nil:
 		b.taken++
-		b.linked = append(b.linked, w.typ)
+		b.linked = append(b.linked, h.Type)
 		return true, nil
 	case tx.Context().Err() != nil:
 		return false, tx.Context().Err()

@@ -23,7 +23,7 @@ type Policy struct {
 	// Ordered says that a step that has failed stops its target: the later steps
 	// of its emitter's shard for that target, of whatever type, wait until it is
 	// done, discarded or cancelled, also when it is a dead letter, and then go on
-	// in their order. Otherwise they overtake it.
+	// in their order. Otherwise they overtake it; and always one that is parked.
 	Ordered bool
 	// TTL is for how long after its time a step may still run; 0: for ever. What is
 	// older becomes a dead letter with ErrExpired (or goes to Failed).

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -96,27 +95,6 @@ func (s *source) stoppedTargets(ctx context.Context) (targets []string, err erro
 		from = cellsOf(stopCells, s.shard) + names[len(names)-1] + "\x02"
 		targets = append(targets, slices.Compact(names)...)
 	}
-}
-
-// parkedTypes returns the types of parked steps that this runner knows, and the
-// place of those that could not be read. It looks for the ones that it knows, since
-// there may be any number of others.
-func (s *source) parkedTypes(ctx context.Context) (types []string, err error) {
-	known := append(slices.Sorted(maps.Keys(s.handlers)), unreadable)
-	slices.Sort(known)
-	for len(known) > 0 {
-		names, err := s.names(ctx, parkedCells, cellsOf(parkedCells, s.shard)+known[0], 1)
-		if err != nil || len(names) == 0 {
-			return types, err
-		}
-		at, found := slices.BinarySearch(known, names[0])
-		if found {
-			types = append(types, known[at])
-			at++
-		}
-		known = known[max(1, at):]
-	}
-	return types, nil
 }
 
 // names returns the targets or types of the first cells from a key on, limit at

@@ -180,6 +180,9 @@ func (e *engine) settleWork(w *work) {
 	switch {
 	case s.lost:
 		s.release(it)
+	case o.parked != nil:
+		s.park(it, o.parked)
+		s.passed(it) // nobody here learns when it is done
 	case ordered && o.dead && it.look:
 		it.look = false
 		e.back(it)
@@ -232,7 +235,7 @@ func (e *engine) fault(b *batch, groups []*group, err error) {
 
 // tell reports an outcome that is durable.
 func (e *engine) tell(it *item, o outcome) {
-	info := StepInfo{Shard: it.src.shard, Type: it.typ, Outcome: StepDone, Attempt: o.attempt, Age: e.Log.Now().Sub(it.time), Duration: o.took, Err: o.err}
+	info := StepInfo{Shard: it.src.shard, Type: it.handler.Type, Outcome: StepDone, Attempt: o.attempt, Age: e.Log.Now().Sub(it.time), Duration: o.took, Err: o.err}
 	if it.due.After(it.time) && it.due.Before(e.Log.Now()) {
 		info.Age = e.Log.Now().Sub(it.due)
 	}

@@ -19,6 +19,8 @@ type source struct {
 	epoch    uint64 // of the lease
 	guest    bool   // another runner holds the lease: nothing is saved
 	visiting bool   // a guest that is here for parked steps alone
+	came     time.Time
+	useful   bool // a step is over since
 	loaded   bool
 
 	mark    mark   // the cursor's cell as last seen
@@ -70,7 +72,7 @@ type sourceLane struct {
 }
 
 func newSource(e *engine, shard int) *source {
-	return &source{engine: e, shard: shard, more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
+	return &source{engine: e, shard: shard, came: time.Now(), more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
 		celled: make(map[uint64]*item), stops: make(map[string]*stop), drops: make(map[string]struct{})}
 }
 
@@ -104,12 +106,12 @@ func (s *source) took(it *item) {
 	s.states = append(s.states, pending)
 	s.tail = max(s.tail, it.version)
 	it.src = s
-	it.handler = s.handlers[it.typ]
+	it.handler = s.handlers.of(it.typ)
 	switch stopped := s.stops[it.target] != nil; {
 	case s.celled[it.version] != nil: // a cell had it already
 		*s.state(it.version) = over
 	case it.handler == nil || it.err != nil:
-		s.park(it)
+		s.park(it, nil)
 	case it.again && stopped:
 		s.decided(it)
 	case !it.due.After(s.Log.Now()) && !s.laneTakes(it, stopped):
@@ -139,7 +141,7 @@ func (s *source) retook(it *item, l *sourceLane) bool {
 		return false
 	}
 	*s.state(it.version) = pending
-	it.src, it.handler = s, s.handlers[it.typ]
+	it.src, it.handler = s, s.handlers.of(it.typ)
 	s.admit(it)
 	return true
 }
@@ -184,7 +186,7 @@ func (s *source) release(it *item) {
 // finish notes that an item needs no further look.
 func (s *source) finish(it *item) {
 	s.release(it)
-	it.over = true
+	it.over, s.useful = true, true
 	*s.state(it.version) = over
 	delete(s.loose, it.version)
 	delete(s.celled, it.version)
@@ -208,17 +210,6 @@ func (s *source) forget(it *item) {
 	if !it.alarm && s.loose[it.version] != it {
 		delete(s.celled, it.version)
 	}
-}
-
-// park leaves an item to a runner that can do it.
-func (s *source) park(it *item) {
-	it.reason = "no runner knows the type " + it.typ
-	if it.err != nil {
-		it.reason = text(it.err)
-	}
-	s.unhandled(it)
-	s.release(it)
-	s.setAside(it, parkedCells)
 }
 
 // setAside has an item put into a cell with the next saving.

@@ -29,8 +29,11 @@ func (s *source) stopAt(it *item, dead bool) {
 	s.release(it)
 	st.head, st.inHand = it, 0
 	s.setAside(it, stopCells)
-	if it.cell != "" { // whatever stands behind it in cells
-		st.cells, st.from = true, it.cell+"\x00"
+	if it.cell != "" { // whatever stands behind it in cells, and before it what came out of parked ones
+		if from := it.cell + "\x00"; !st.cells || from < st.from {
+			st.from = from
+		}
+		st.cells = true
 	}
 	if !dead {
 		s.arm(it)
@@ -194,9 +197,9 @@ func (s *source) drained(target string, st *stop, items []*item, full bool, to s
 // here can do it, and it stays where it is.
 func (s *source) adopt(it *item, kind string) bool {
 	it.src, it.kind = s, kind
-	if it.handler = s.handlers[it.typ]; it.handler == nil {
+	if it.handler = s.handlers.of(it.typ); it.handler == nil {
 		it.kind = kind
-		s.park(it)
+		s.park(it, nil)
 		return false
 	}
 	s.celled[it.version] = it

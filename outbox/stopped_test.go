@@ -165,3 +165,38 @@ func TestBackBehindAStop(t *testing.T) {
 		}
 	})
 }
+
+// TestStoppedStepsOutOfParkedCells: parked steps that a runner knows which finds their
+// target stopped go on with the rest, though they are older than the step that has
+// stopped it and that fails again and again meanwhile.
+func TestStoppedStepsOutOfParkedCells(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := over(t, slow{memlog.Open(), 200 * time.Millisecond, 0}, single)
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		ordered := moody(broken, &outbox.Policy{Ordered: true, Attempts: -1, Backoff: 10 * time.Second, MaxBackoff: 10 * time.Second})
+		for range 60 {
+			enqueue(t, l, named{"test.later", "a/1", nil})
+		}
+		enqueue(t, l, Fail{"a/1"}, Add{"a/1", 2})
+		stop := start(t, runner(l, adding, ordered))
+		sleep(15 * time.Second)
+		stop()
+		r := runner(l, adding, ordered, doing("test.later", 1))
+		r.ReadAhead, r.Sweep = 8, 5*time.Second
+		start(t, r)
+		sleep(5 * time.Minute)
+		if got := added(t, l, "a/1"); len(got) > 30 {
+			t.Errorf("%d ran though the target is stopped: the test shows nothing", len(got))
+		}
+		broken.Store(false)
+		sleep(time.Minute)
+		if got := added(t, l, "a/1"); len(got) != 62 {
+			t.Errorf("%d steps ran: %v", len(got), got)
+		}
+		if due, parked, stopped := waiting(t, r); due+parked+stopped+cellsLeft(t, l) != 0 {
+			t.Errorf("%d wait, %d are parked, %d stopped, %d cells", due, parked, stopped, cellsLeft(t, l))
+		}
+	})
+}

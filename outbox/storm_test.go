@@ -18,7 +18,7 @@ import (
 )
 
 // TestAllKindsInAStorm: steps of all kinds, ordered, failing, dead and decided on,
-// with times, of types that some runners do not know, effects, chains, while
+// with times, of types that some runners do not know, or park, effects, chains, while
 // processes come, sleep, crash and go over a slow store that does all kinds of
 // wrong. In the end each has had its effect once, those of an ordered target in
 // their order, nothing is left anywhere, and the numbers are true.
@@ -115,6 +115,16 @@ func (g *gale) runner(l *eventlog.Log, all bool) *outbox.Runner {
 	if all || g.odds(60) {
 		handlers = append(handlers, outbox.Handler{Type: "job.new", Do: g.do, Policy: policy})
 	}
+	later := outbox.Handler{Type: "job.later/*", Do: g.do, Policy: strict}
+	if !all && g.odds(50) {
+		later.Do = func(tx *eventlog.Tx, s outbox.Raw) error {
+			if g.odds(30) { // as if it had failed before it came to a newer version
+				return g.do(tx, s)
+			}
+			return errors.Join(g.do(tx, s), outbox.Park(errNewer))
+		}
+	}
+	handlers = append(handlers, later)
 	return &outbox.Runner{Log: l, Handlers: handlers, Batch: 1 + g.pick(6), ReadAhead: 8 + g.pick(20), Sweep: 200 * time.Millisecond, Grace: 300 * time.Millisecond}
 }
 
@@ -209,9 +219,9 @@ func (g *gale) process() {
 func (g *gale) enqueue(ctx context.Context, l *eventlog.Log) {
 	var jobs []Job
 	for range 1 + g.pick(4) {
-		kind := []string{"plain", "ordered", "ordered", "ordered", "chain", "hasty", "effect", "new"}[g.pick(8)]
+		kind := []string{"plain", "ordered", "ordered", "ordered", "chain", "hasty", "effect", "new", "later/1", "later/2"}[g.pick(10)]
 		to := fmt.Sprintf("%c/%s", 'a'+g.pick(2), kind)
-		if kind == "ordered" {
+		if kind == "ordered" || kind == "later/2" {
 			to = fmt.Sprintf("a/o%d", g.pick(3))
 		}
 		g.mu.Lock()
@@ -278,7 +288,10 @@ func (g *gale) judge(l *eventlog.Log) {
 		last := 0
 		for _, n := range added(g.T, l, j.To) {
 			times[n]++
-			if j.Kind == "ordered" && place[n] <= last {
+			if g.jobs[n].Kind != "ordered" {
+				continue
+			}
+			if place[n] <= last {
 				g.Errorf("%s: %d, which stands at %d, behind one at %d", j.To, n, place[n], last)
 			}
 			last = place[n]

@@ -11,7 +11,7 @@ import (
 )
 
 // visit looks for parked steps whose type this runner knows in shards that
-// others hold, who did not know it: such as those of the version before. It
+// others hold, who could not do them: such as those of the version before. It
 // needs no lease to roll them forward, since what becomes of a step is decided
 // under its tag.
 func (e *engine) visit() {
@@ -77,9 +77,17 @@ func (e *engine) visited(s *source) bool {
 	if !s.loaded || s.reading || s.saving || len(s.parked)+len(s.hands)+len(s.drops) > 0 {
 		return false
 	}
+	if now := time.Now(); !s.useful { // all was parked again: that is to take a small part of the time
+		if next := now.Add(visitPause * now.Sub(s.came)); next.After(e.visits) {
+			e.visits = next
+		}
+	}
 	e.lose(s)
 	return true
 }
+
+// visitPause is how many times as long as a visit that did nothing there is none.
+const visitPause = 10
 
 // leave removes the cells of parked steps that are over, and counts them off in
 // the cursor, which stays where its holder has it.

@@ -30,7 +30,7 @@ func newOutboxNow(r *outbox.Runner) *outboxNow {
 		oldest:  desc("oldest_seconds", "Age of the oldest step that could run and has not.", "shard"),
 		overdue: desc("due", "Steps of the backlog that waited for their time, or their next attempt, which has come.", "shard"),
 		waiting: desc("waiting", "Steps that wait for their time or their next attempt.", "shard"),
-		parked:  desc("parked", "Steps of a type that no runner knew.", "shard"),
+		parked:  desc("parked", "Steps that are left to another program: of a type that no runner knew, or parked by their handler.", "shard"),
 		stopped: desc("stopped", "Steps whose target is stopped by one that failed, this one included.", "shard"),
 	}
 }

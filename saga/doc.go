@@ -25,8 +25,11 @@
 // something twice, late, or out of order tells it once.
 //
 // Instances finish on the version that they began with, or move to a newer one by a
-// [Migration]; one that nobody can run any more is Parked. See [Replay] and package
-// sagatest for how to test a change.
+// [Migration]; one that nobody can run any more, or that comes to a step that was
+// removed, is Parked and says so, also when the step was sent before. Those of a version
+// that is newer than the program are left to the newer program that runs beside it, see
+// [outbox.Park]; so raise the Version with the steps. See [Replay] and package sagatest
+// for how to test a change.
 //
 // # Where things are
 //

@@ -3,6 +3,7 @@ package saga
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/outbox"
@@ -30,8 +31,9 @@ func newEngine(latest program) (*engine, error) {
 }
 
 var (
-	// errNewer: a program that knows the version will come, or runs already.
-	errNewer = errors.New("the version is newer than this program")
+	// errNewer: a program that knows the version will come, or runs already. What it
+	// concerns is left to that one.
+	errNewer = outbox.Park(errors.New("the version is newer than this program"))
 	// errGone: it will not, unless somebody does something.
 	errGone = errors.New("no definition and no migration of the version is known")
 )
@@ -78,7 +80,22 @@ func (e *engine) handlers() []outbox.Handler {
 		list = append(list, outbox.Handler{Type: typeOf(e.name, what), Do: e.decide(do), Policy: patient})
 	}
 	list = append(list, outbox.Handler{Type: typeOf(e.name, toFan), Do: e.decide((*decision).spread), Failed: e.failed((*decision).stuck)})
+	list = append(list, outbox.Handler{Type: typeOf(e.name, "*"), Do: e.strange, Policy: patient})
 	return append(list, e.stepHandlers()...)
+}
+
+// strange is the handler of what no other one takes: commands to steps that are gone,
+// whose instances are to hear of it, and what only a newer program knows.
+func (e *engine) strange(tx *eventlog.Tx, raw outbox.Raw) error {
+	what := strings.TrimPrefix(raw.Type, typeOf(e.name, ""))
+	step, undo := strings.CutSuffix(what, "/undo")
+	if !undo {
+		var do bool
+		if step, do = strings.CutSuffix(what, "/do"); !do {
+			return outbox.Park(fmt.Errorf("saga %s: this program does not know what %s is", e.name, what))
+		}
+	}
+	return (&worker{engine: e, of: step, undo: undo}).change(tx, raw)
 }
 
 // stepHandlers are those of the steps of all versions. Where versions differ in
@@ -87,7 +104,7 @@ func (e *engine) stepHandlers() (list []outbox.Handler) {
 	seen := make(map[string]bool)
 	add := func(p program, name string, m *migration) {
 		s := p.step(m.rename(name))
-		if s == nil || s.kind() != kindChange && s.kind() != kindCall {
+		if s == nil || !s.works() {
 			return
 		}
 		if typ := doType(e.name, name); !seen[typ] {

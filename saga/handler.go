@@ -47,7 +47,7 @@ func (w *worker) open(c command) (*job, error) {
 		return nil, err
 	}
 	j := &job{command: c, prog: prog, step: prog.step(m.rename(w.of)), moved: m != nil}
-	if j.step == nil || w.undo && !j.step.undoable() {
+	if j.step == nil || !j.step.works() || w.undo && !j.step.undoable() {
 		return nil, fmt.Errorf("saga %s version %d has no step %q any more", w.name, prog.version(), m.rename(w.of))
 	}
 	stored := []byte(c.Data)
@@ -110,7 +110,7 @@ func (w *worker) failed(tx *eventlog.Tx, raw outbox.Raw, cause error) error {
 	if err != nil { // it is none of ours, and leaves nothing behind but its error
 		return nil
 	}
-	return tell(tx, w.name, c.ID, toReply, &reply{N: c.N, Error: brief(cause), Lost: errors.Is(cause, errNewer)})
+	return tell(tx, w.name, c.ID, toReply, &reply{N: c.N, Error: brief(cause)})
 }
 
 // call is change for what lies outside of the log.

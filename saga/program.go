@@ -31,6 +31,7 @@ type program interface {
 type stepper interface {
 	stepName() string
 	kind() kind
+	works() bool // by a command to a stream
 	undoable() bool
 	on(s any) string
 	do(tx *eventlog.Tx, s any) error
@@ -137,6 +138,7 @@ func (m Migration[S]) convert(stored []byte) ([]byte, error) {
 
 func (s *Step[S]) stepName() string { return s.Name }
 func (s *Step[S]) kind() kind       { return s.kinds()[0] }
+func (s *Step[S]) works() bool      { return s.kind() == kindChange || s.kind() == kindCall }
 func (s *Step[S]) undoable() bool {
 	return s.Undo != nil || s.Recall != nil || s.Child.saga != nil
 }

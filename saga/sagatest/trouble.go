@@ -33,7 +33,7 @@ func (t *trouble) wrap(handlers []outbox.Handler) []outbox.Handler {
 		if h.Do == nil {
 			continue
 		}
-		message := strings.HasPrefix(h.Type, "$saga/") && strings.Count(h.Type, "/") == 2
+		message := strings.HasPrefix(h.Type, "$saga/") && strings.Count(h.Type, "/") == 2 && !strings.HasSuffix(h.Type, "/*")
 		list[i].Do = func(tx *eventlog.Tx, s outbox.Raw) error {
 			if message && t.seed != 0 {
 				if late, err := t.meddle(tx, s); err != nil || late {
