@@ -15,7 +15,7 @@ type Status struct {
 	Errs   []error     // what keeps it from working, now
 }
 
-// ErrNotRunning: nobody runs the Runner, Reactor, Relay or Inbox.
+// ErrNotRunning: nobody runs the Runner, Reactor, Relay, Inbox or saga.Census.
 var ErrNotRunning = errors.New("does not run")
 
 // Health returns nil when the Runner runs and nothing keeps it from working: it

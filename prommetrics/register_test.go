@@ -56,7 +56,7 @@ func registerSagas(t *testing.T, reg prometheus.Registerer) {
 		if len(list) == l.Shards() {
 			return
 		}
-		if err != nil && !errors.Is(err, saga.ErrNotRunning) {
+		if err != nil && !errors.Is(err, outbox.ErrNotRunning) {
 			t.Fatal(err)
 		}
 		runtime.Gosched()

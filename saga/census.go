@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/lease"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 // A Census counts the instances that are in each state now, by saga and shard: for
@@ -69,16 +70,13 @@ func (c *Census) Check() error {
 func (c *Census) Health(context.Context) error {
 	e := c.run.Under()
 	if e == nil {
-		return fmt.Errorf("saga: census: %w", ErrNotRunning)
+		return fmt.Errorf("saga: the census %w", outbox.ErrNotRunning)
 	}
 	if err := e.troubles.Health(e.keeper); err != nil {
 		return fmt.Errorf("saga: census: %w", err)
 	}
 	return nil
 }
-
-// ErrNotRunning: no Run of the Census is under way.
-var ErrNotRunning = errors.New("it does not run")
 
 // A census is a Census made ready: its options filled in.
 type census struct {

@@ -138,7 +138,7 @@ func TestCensus(t *testing.T) {
 		good.Name = "good"
 		all := append(both(s, errands), good.Handlers()...)
 		c := &saga.Census{Log: l}
-		if err := c.Health(t.Context()); !errors.Is(err, saga.ErrNotRunning) {
+		if err := c.Health(t.Context()); !errors.Is(err, outbox.ErrNotRunning) {
 			t.Errorf("before it runs: %v", err)
 		}
 		stop := startCensus(t, c)
@@ -182,7 +182,7 @@ func TestCensus(t *testing.T) {
 			t.Errorf("health: %v", err)
 		}
 		stop()
-		if _, err := c.Counts(t.Context()); !errors.Is(err, saga.ErrNotRunning) {
+		if _, err := c.Counts(t.Context()); !errors.Is(err, outbox.ErrNotRunning) {
 			t.Errorf("after its end: %v", err)
 		}
 		start(t, l, good, "9", count{})

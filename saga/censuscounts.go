@@ -11,6 +11,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/internal/lease"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 // A CensusShard says how many instances of a shard are in each state.
@@ -27,12 +28,12 @@ type CensusShard struct {
 
 // Counts returns how many instances are in each state, by shard: of those that this
 // process holds, and has counted up to the end that it found. It asks the store how far
-// the shards are. An error says that it does not run ([ErrNotRunning]), or that the store
+// the shards are. An error says that it does not run ([outbox.ErrNotRunning]), or that the store
 // does not answer.
 func (c *Census) Counts(ctx context.Context) ([]CensusShard, error) {
 	e := c.run.Under()
 	if e == nil {
-		return nil, fmt.Errorf("saga: census: %w", ErrNotRunning)
+		return nil, fmt.Errorf("saga: the census %w", outbox.ErrNotRunning)
 	}
 	list := e.list(e.keeper)
 	for i := range list {

@@ -34,5 +34,5 @@ func ExampleCensus() {
 	fmt.Println(<-done, census.Health(context.Background()))
 	// Output:
 	// 0 running, 1 completed, 1 compensated
-	// <nil> saga: census: it does not run
+	// <nil> saga: the census does not run
 }

@@ -128,7 +128,7 @@ func TestReasons(t *testing.T) {
 	if list := reasons(t.Context(), r, nil); len(list) != 1 || !errors.Is(list[0], outbox.ErrNotRunning) {
 		t.Errorf("%v", list)
 	}
-	if list := reasons(t.Context(), r, new(saga.Census)); len(list) != 2 || !errors.Is(list[1], saga.ErrNotRunning) {
+	if list := reasons(t.Context(), r, new(saga.Census)); len(list) != 2 || !errors.Is(list[1], outbox.ErrNotRunning) {
 		t.Errorf("%v", list)
 	}
 }

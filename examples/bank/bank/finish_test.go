@@ -27,7 +27,9 @@ func TestFinish(t *testing.T) {
 	})
 	do(t, log, bank.Transfer{ID: "t", From: "ada", To: "nobody", Currency: "EUR", Amount: 7}.Start)
 	noUndo := bank.Sagas(log)
-	noUndo.Handlers = slices.DeleteFunc(noUndo.Handlers, func(h outbox.Handler) bool { return strings.HasSuffix(h.Type, "/undo") || strings.HasSuffix(h.Type, "/*") })
+	noUndo.Handlers = slices.DeleteFunc(noUndo.Handlers, func(h outbox.Handler) bool {
+		return strings.HasSuffix(h.Type, "/undo") || strings.HasSuffix(h.Type, "/*")
+	})
 	if err := noUndo.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
