@@ -14,18 +14,7 @@ import (
 // Dead yields the dead letters: steps that failed for good, whose handler has no
 // Failed, and that nobody has decided on; by shard of their target, oldest first.
 func Dead(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
-		for shard := range l.Shards() {
-			for i, err := range deadIn(ctx, l, shard) {
-				if err != nil {
-					err = fmt.Errorf("outbox: dead letters: %w", err)
-				}
-				if !yield(i, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
+	return shardByShard(l, "dead letters", func(shard int) iter.Seq2[Info, error] { return deadIn(ctx, l, shard) })
 }
 
 // deadIn yields the dead letters of a shard. They are looked up in pages, since

@@ -39,11 +39,17 @@ type Info struct {
 // that stops their target, and those that are left to another program; shard by
 // shard, those that wait first, the others in their order.
 func Pending(ctx context.Context, l *eventlog.Log) iter.Seq2[Info, error] {
+	return shardByShard(l, "pending", func(shard int) iter.Seq2[Info, error] { return pendingIn(ctx, l, shard) })
+}
+
+// shardByShard yields what there is in each shard, up to the first error, which says
+// what was wanted.
+func shardByShard(l *eventlog.Log, what string, in func(shard int) iter.Seq2[Info, error]) iter.Seq2[Info, error] {
 	return func(yield func(Info, error) bool) {
 		for shard := range l.Shards() {
-			for i, err := range pendingIn(ctx, l, shard) {
+			for i, err := range in(shard) {
 				if err != nil {
-					err = fmt.Errorf("outbox: pending: %w", err)
+					err = fmt.Errorf("outbox: %s: %w", what, err)
 				}
 				if !yield(i, err) || err != nil {
 					return

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"math"
 
@@ -13,18 +12,9 @@ import (
 // types start with prefix, shard by shard and type by type. It costs what they are,
 // however many others are pending or parked.
 func Parked(ctx context.Context, l *eventlog.Log, prefix string) iter.Seq2[Info, error] {
-	return func(yield func(Info, error) bool) {
-		for shard := range l.Shards() {
-			from := cellsOf(parkedCells, shard) + prefix
-			to := from + "\U0010ffff" // behind what any name goes on with
-			for i, err := range celled(ctx, l, shard, parkedCells, from, to, math.MaxUint64) {
-				if err != nil {
-					err = fmt.Errorf("outbox: parked: %w", err)
-				}
-				if !yield(i, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
+	return shardByShard(l, "parked", func(shard int) iter.Seq2[Info, error] {
+		from := cellsOf(parkedCells, shard) + prefix
+		to := from + "\U0010ffff" // behind what any name goes on with
+		return celled(ctx, l, shard, parkedCells, from, to, math.MaxUint64)
+	})
 }
