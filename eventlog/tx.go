@@ -158,9 +158,16 @@ func (tx *Tx) appendOne(stream string, e Event) error {
 	}
 	ev.index, ev.meta = uint16(tx.index), tx.metaPlace()
 	tx.index++
+	if n := len(tx.events); n == cap(tx.events) && n >= manyEvents/16 && n < manyEvents {
+		tx.events = slices.Grow(tx.events, 3*n)
+	}
 	tx.events = append(tx.events, ev)
 	return nil
 }
+
+// manyEvents: a transaction that has some may well get so many, such as one that
+// rolls a batch of steps forward.
+const manyEvents = 256
 
 // check refuses an event beyond the limits.
 func (e *event) check(system bool) error {

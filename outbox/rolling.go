@@ -96,9 +96,11 @@ func (e *engine) startEffect(slot int) {
 
 // group takes items of a target into a batch.
 func (e *engine) group(q *queue, n, size int) *group {
-	g := &group{queue: q}
-	for _, it := range q.cut(n, size) {
-		g.works = append(g.works, &work{item: it, stored: it.raw, refused: it.exited})
+	items := q.cut(n, size)
+	g, works := &group{queue: q, works: make([]*work, len(items))}, make([]work, len(items))
+	for i, it := range items {
+		works[i] = work{item: it, stored: it.raw, refused: it.exited}
+		g.works[i] = &works[i]
 	}
 	if s := e.sources[q.shard]; s != nil && !s.guest && s.loaded && !s.lost {
 		g.chained, g.known = q.faults == 0 && !s.behindTarget(q), s.next()-1
