@@ -20,7 +20,7 @@ type ChainStep struct {
 	Linked    bool      // it ran in the commit that emitted it
 	Over      time.Time // when it was done, refused, dead or cancelled; zero: it is pending
 	Refused   bool      // it failed for good, and its handler's Failed did the rest
-	Cancelled bool      // it never runs
+	Cancelled bool      // it never runs, also because its timer was moved or cancelled
 }
 
 // Chain yields the steps of a chain, in all shards, each behind the one whose
@@ -117,5 +117,11 @@ func (s *ChainStep) follow(ctx context.Context, l *eventlog.Log) error {
 	if so.data != nil {
 		s.Data = so.data
 	}
-	return nil
+	if s.Timer == "" || !s.Over.IsZero() {
+		return nil
+	}
+	var err error
+	s.Over, err = s.superseded(ctx, l)
+	s.Cancelled = !s.Over.IsZero()
+	return err
 }

@@ -56,8 +56,8 @@ type ShardInfo struct {
 	Held    bool          // by this Runner
 	Backlog int           // steps that could run and have not
 	Oldest  time.Duration // age of the first of them
-	Overdue int           // those of them that waited for their time, or their next attempt, which has come
-	Due     int           // steps that wait for their time or their next attempt
+	Due     int           // those of them that waited for their time, or their next attempt, which has come
+	Waiting int           // steps that wait for their time or their next attempt; what was cancelled counts until its time
 	Parked  int           // steps that are left to another program
 	Stopped int           // steps whose target is stopped
 }

@@ -67,9 +67,16 @@ func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, 
 			return
 		}
 		at := decodeMark(value).At
+		held := make(map[eventlog.ID]struct{}) // stopped or parked: a decision on one stands in the log as a step, too
 		for _, kind := range []string{dueCells, stopCells, parkedCells} {
 			prefix := cellsOf(kind, shard)
 			for i, err := range celled(ctx, l, shard, kind, prefix, above(prefix[:len(prefix)-1]), at) {
+				if _, again := held[i.ID]; again && err == nil {
+					continue
+				}
+				if kind != dueCells {
+					held[i.ID] = struct{}{}
+				}
 				if !yield(i, err) || err != nil {
 					return
 				}
@@ -80,6 +87,9 @@ func pendingIn(ctx context.Context, l *eventlog.Log, shard int) iter.Seq2[Info, 
 			over := false
 			if err == nil {
 				i, over, err = describe(ctx, l, &r)
+			}
+			if _, again := held[i.ID]; again && err == nil {
+				continue
 			}
 			if !over && (!yield(i, err) || err != nil) {
 				return
@@ -199,9 +209,19 @@ func describe(ctx context.Context, l *eventlog.Log, r *eventlog.Record) (i Info,
 	if i.Timer == "" || so.over {
 		return i, so.over, nil
 	}
-	timer := eventlog.Query{Tag: Timer{i.Target, i.Timer}.tag(), Shards: []int{shard}, Backward: true, Limit: 1}
-	for r, err := range l.Read(ctx, timer) { // moved or cancelled
-		return i, err == nil && r.ID != i.ID, err
+	moved, err := i.superseded(ctx, l)
+	return i, !moved.IsZero(), err
+}
+
+// superseded returns when the timer that a step was set to was moved or cancelled,
+// the zero time if it still is set to it.
+func (i *Info) superseded(ctx context.Context, l *eventlog.Log) (at time.Time, err error) {
+	q := eventlog.Query{Tag: Timer{i.Target, i.Timer}.tag(), Shards: []int{l.ShardOf(i.Target)}, Backward: true}
+	for r, err := range l.Read(ctx, q) {
+		if err != nil || r.ID == i.ID {
+			return at, err
+		}
+		at = r.Time
 	}
-	return i, false, nil
+	return at, nil
 }

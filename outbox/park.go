@@ -1,6 +1,10 @@
 package outbox
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/rollforward/rollforward/eventlog"
+)
 
 // Park marks an error as one of this program: its handler knows the step's type,
 // but a newer program is to do the step. It is left to that one as if no handler
@@ -40,7 +44,7 @@ func (s *source) park(it *item, why error) {
 	case it.err != nil:
 		why = it.err
 		s.Logger.Error("a step cannot be read; it is parked", "shard", s.shard, "step", it.id, "err", why)
-	case why != nil:
+	case why != nil && !errors.Is(why, errNoHandler):
 		s.once("parks "+it.typ, "a handler leaves a step to another program; it is parked", it, why)
 	default:
 		why = errors.New("no runner knows the type " + it.typ)
@@ -51,6 +55,12 @@ func (s *source) park(it *item, why error) {
 	s.setAside(it, parkedCells)
 	s.forget(it)
 }
+
+// stranger takes a step of unknown type that waited in a cell, to park it: it may
+// have been cancelled meanwhile, and then nobody is to look for it.
+var stranger = &Handler{Do: func(*eventlog.Tx, Raw) error { return Park(errNoHandler) }}
+
+var errNoHandler = errors.New("no handler")
 
 // once warns of a step, and not of others like it.
 func (e *engine) once(like, what string, it *item, err error) {

@@ -243,7 +243,8 @@ func (s *source) timers(time.Time) reading {
 }
 
 func (s *source) adoptDue(it *item) {
-	if !s.known(it) && s.adopt(it, dueCells) {
+	if !s.known(it) {
+		s.adopt(it, dueCells)
 		it.alarm = true
 		s.alarms.push(it)
 	}
@@ -315,9 +316,8 @@ func (s *source) unpark(time.Time) reading {
 					continue
 				}
 				it.reason = ""
-				if s.adopt(it, parkedCells) {
-					s.admit(it)
-				}
+				s.adopt(it, parkedCells)
+				s.admit(it)
 			}
 			if !full {
 				s.parked = s.parked[1:]

@@ -56,3 +56,28 @@ func TestRedriveOfAnotherLetter(t *testing.T) {
 		})
 	}
 }
+
+// TestRedrivenOrderedIsPendingOnce: the note that tells of a decision is no second
+// step.
+func TestRedrivenOrderedIsPendingOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.Open(t, single)
+		broken := new(atomic.Bool)
+		broken.Store(true)
+		stop := start(t, calm(l, moody(broken, &outbox.Policy{Ordered: true, Attempts: 1})))
+		enqueue(t, l, Fail{"a/1"}, Add{"a/1", 1})
+		sleep(time.Minute)
+		stop()
+		redrive(t, l, outbox.Filter{}, byAnn, 1)
+		if list := pending(t, l); len(list) != 2 {
+			t.Errorf("after the decision: %d pending, want 2", len(list))
+		}
+		stop = start(t, runner(l)) // nobody here can do it
+		sleep(time.Minute)
+		stop()
+		if list := pending(t, l); len(list) != 2 {
+			t.Errorf("after a runner that does not know it: %d pending, want 2", len(list))
+		}
+	})
+}

@@ -251,7 +251,7 @@ func (e *engine) tell(it *item, o outcome) {
 		e.Logger.Error("a step has failed for good: dead letter", args...)
 	case o.decided && o.attempt > 0:
 		info.Outcome = StepRefused
-		e.Logger.Warn("a step has failed for good", args...)
+		e.Logger.Info("a step was refused; its handler has done the rest", args...)
 	case o.attempt > 0:
 		info.Outcome = StepFailed
 		e.Logger.Warn("a step failed and is tried again", append(args, "due", o.due)...)

@@ -28,7 +28,7 @@ func waiting(t testing.TB, r *outbox.Runner) (due, parked, stopped int) {
 		t.Fatal(err)
 	}
 	for _, i := range s.Shards {
-		due, parked, stopped = due+i.Due, parked+i.Parked, stopped+i.Stopped
+		due, parked, stopped = due+i.Waiting, parked+i.Parked, stopped+i.Stopped
 	}
 	return due, parked, stopped
 }

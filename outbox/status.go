@@ -89,7 +89,7 @@ func (e *engine) sweepInfo() SweepInfo {
 
 // info says what is known of the shard.
 func (s *source) info() ShardInfo {
-	i := ShardInfo{Shard: s.shard, Held: !s.guest && !s.lost, Due: s.mark.Due, Parked: s.mark.Parked, Stopped: s.mark.Stopped}
+	i := ShardInfo{Shard: s.shard, Held: !s.guest && !s.lost, Waiting: s.mark.Due, Parked: s.mark.Parked, Stopped: s.mark.Stopped}
 	for _, st := range s.states {
 		if st == pending || st == deferred {
 			i.Backlog++
@@ -134,7 +134,7 @@ func (s *source) info() ShardInfo {
 func (i *ShardInfo) late(it *item, now time.Time) {
 	i.Oldest = max(i.Oldest, now.Sub(it.ready()))
 	if !it.due.IsZero() && !it.due.After(now) {
-		i.Overdue++
+		i.Due++
 	}
 }
 
@@ -146,7 +146,7 @@ func (s *source) uncount(i *ShardInfo, cell string) {
 func (i *ShardInfo) count(kind string, n int) {
 	switch kind {
 	case dueCells:
-		i.Due += n
+		i.Waiting += n
 	case parkedCells:
 		i.Parked += n
 	case stopCells:

@@ -175,7 +175,8 @@ func (s *source) drained(target string, st *stop, items []*item, full bool, to s
 		if have := s.loose[it.version]; have != nil && have.kind == stopCells && have.cell == "" { // it was there before
 			have.cell = it.cell
 			s.celled[it.version] = have
-		} else if !s.known(it) && s.adopt(it, stopCells) {
+		} else if !s.known(it) {
+			s.adopt(it, stopCells)
 			next = append(next, it)
 		}
 	}
@@ -193,17 +194,13 @@ func (s *source) drained(target string, st *stop, items []*item, full bool, to s
 	s.goOn(target, st)
 }
 
-// adopt makes an item that was read from a cell one of the source; false: nobody
-// here can do it, and it stays where it is.
-func (s *source) adopt(it *item, kind string) bool {
+// adopt makes an item that was read from a cell one of the source.
+func (s *source) adopt(it *item, kind string) {
 	it.src, it.kind = s, kind
 	if it.handler = s.handlers.of(it.typ); it.handler == nil {
-		it.kind = kind
-		s.park(it, nil)
-		return false
+		it.handler = stranger
 	}
 	s.celled[it.version] = it
-	return true
 }
 
 // celledNow notes that items of stops are in cells.

@@ -310,7 +310,7 @@ func TestTimersCostWhatIsDue(t *testing.T) {
 		}
 		due := 0
 		for _, i := range s.Shards {
-			due += i.Due
+			due += i.Waiting
 		}
 		if due != total {
 			t.Errorf("%d timers wait, by the status %d", total, due)
@@ -338,6 +338,58 @@ func TestTimersCostWhatIsDue(t *testing.T) {
 		}
 		if n := len(pending(t, l)); n != 0 {
 			t.Errorf("%d pending", n)
+		}
+	})
+}
+
+// TestTimerThatIsOff: a step of a timer that was moved or cancelled is told of as
+// one that never runs, and its cell goes when its time comes, also where nobody knows
+// its type.
+func TestTimerThatIsOff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := eventlogtest.Open(t, single)
+		stop := start(t, calm(l))
+		alarm := outbox.Timer{Target: "a/1", Name: "alarm"}
+		var chain eventlog.ID
+		set := func(in time.Duration) {
+			update(t, l, func(tx *eventlog.Tx) error {
+				if chain.IsZero() {
+					chain = tx.ID()
+				}
+				tx.Meta().Correlation = chain
+				return alarm.Set(tx, time.Now().Add(in), Add{"a/1", 1})
+			})
+			sleep(time.Minute)
+		}
+		set(time.Hour)
+		set(2 * time.Hour)
+		moved := time.Now()
+		sleep(time.Minute)
+		update(t, l, alarm.Cancel)
+		n := 0
+		for s, err := range outbox.Chain(t.Context(), l, chain) {
+			if n++; err != nil || !s.Cancelled || s.Over.IsZero() || n == 1 && s.Over.After(moved) {
+				t.Errorf("%+v, %v", s, err)
+			}
+		}
+		if n != 2 {
+			t.Errorf("%d steps", n)
+		}
+		sleep(time.Minute)
+		stop()
+		if n := cellsLeft(t, l); n != 2 {
+			t.Errorf("%d cells, want 2: the rest shows nothing", n)
+		}
+		r := calm(l)
+		r.Handlers = nil // it knows no type
+		start(t, r)
+		sleep(24 * time.Hour)
+		if due, parked, _ := waiting(t, r); due+parked != 0 {
+			t.Errorf("%d wait, %d are parked", due, parked)
+		}
+		if n := cellsLeft(t, l); n != 0 {
+			t.Errorf("%d cells are left", n)
 		}
 	})
 }

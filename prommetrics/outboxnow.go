@@ -11,9 +11,9 @@ import (
 
 // outboxNow collects what a runner says of itself when it is asked.
 type outboxNow struct {
-	runner                                                     *outbox.Runner
-	healthy, runners, held, lag                                *prometheus.Desc
-	backlog, oldest, overdue, waiting, parked, stopped, shards *prometheus.Desc
+	runner                                                 *outbox.Runner
+	healthy, runners, held, lag                            *prometheus.Desc
+	backlog, oldest, due, waiting, parked, stopped, shards *prometheus.Desc
 }
 
 func newOutboxNow(r *outbox.Runner) *outboxNow {
@@ -28,8 +28,8 @@ func newOutboxNow(r *outbox.Runner) *outboxNow {
 		held:    desc("held", "1 for a shard that this runner holds the lease of.", "shard"),
 		backlog: desc("backlog", "Steps that could run and have not.", "shard"),
 		oldest:  desc("oldest_seconds", "Age of the oldest step that could run and has not.", "shard"),
-		overdue: desc("due", "Steps of the backlog that waited for their time, or their next attempt, which has come.", "shard"),
-		waiting: desc("waiting", "Steps that wait for their time or their next attempt.", "shard"),
+		due:     desc("due", "Steps of the backlog that waited for their time, or their next attempt, which has come.", "shard"),
+		waiting: desc("waiting", "Steps that wait for their time or their next attempt; one that was cancelled counts until its time.", "shard"),
 		parked:  desc("parked", "Steps that are left to another program: of a type that no runner knew, or parked by their handler.", "shard"),
 		stopped: desc("stopped", "Steps whose target is stopped by one that failed, this one included.", "shard"),
 	}
@@ -37,7 +37,7 @@ func newOutboxNow(r *outbox.Runner) *outboxNow {
 
 func (o *outboxNow) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{o.healthy, o.runners, o.shards, o.lag,
-		o.held, o.backlog, o.oldest, o.overdue, o.waiting, o.parked, o.stopped} {
+		o.held, o.backlog, o.oldest, o.due, o.waiting, o.parked, o.stopped} {
 		out <- d
 	}
 }
@@ -65,8 +65,8 @@ func (o *outboxNow) Collect(out chan<- prometheus.Metric) {
 		out <- gauge(o.held, 1, shard)
 		out <- gauge(o.backlog, float64(i.Backlog), shard)
 		out <- gauge(o.oldest, i.Oldest.Seconds(), shard)
-		out <- gauge(o.overdue, float64(i.Overdue), shard)
-		out <- gauge(o.waiting, float64(i.Due), shard)
+		out <- gauge(o.due, float64(i.Due), shard)
+		out <- gauge(o.waiting, float64(i.Waiting), shard)
 		out <- gauge(o.parked, float64(i.Parked), shard)
 		out <- gauge(o.stopped, float64(i.Stopped), shard)
 	}

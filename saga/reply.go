@@ -122,7 +122,7 @@ func (d *decision) timer(raw outbox.Raw) error {
 	return d.stop(stop{Why: CauseTimeout, Error: ErrTimeout.Error()})
 }
 
-// Texts of a Status's Err.
+// A Status's Err may be one of these; other errors of steps are known by their texts.
 var (
 	ErrTimeout  = errors.New("the step took longer than its Timeout")
 	ErrDeadline = errors.New("the saga took longer than its Deadline")

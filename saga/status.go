@@ -183,7 +183,7 @@ func (o *Info) fill(i *instance) {
 		if o.State == Parked {
 			text = i.Parked
 		}
-		o.Err = errors.New(text)
+		o.Err = known(text)
 	}
 	o.Data = nil
 	if i.Data != "" {
@@ -194,6 +194,16 @@ func (o *Info) fill(i *instance) {
 		o.Parent = streamOf(i.Parent.Saga, i.Parent.ID)
 	}
 	o.under(i.Cur)
+}
+
+// known returns the error that a stored text stands for.
+func known(text string) error {
+	for _, err := range []error{ErrTimeout, ErrDeadline} {
+		if text == err.Error() {
+			return err
+		}
+	}
+	return errors.New(text)
 }
 
 // under takes over what is under way.

@@ -81,7 +81,7 @@ func draw(b *strings.Builder, nodes []*Node, indent string) {
 func (n *Node) String() string {
 	text := n.label() + ": " + n.outcome()
 	if n.Attempts > 0 && !n.Refused || n.Attempts > 1 {
-		text += fmt.Sprintf(", %d attempts failed", n.Attempts)
+		text += fmt.Sprintf(", %d failed %s", n.Attempts, map[bool]string{true: "attempt", false: "attempts"}[n.Attempts == 1])
 	}
 	if n.Err != "" {
 		text += " (" + n.Err + ")"

@@ -74,7 +74,7 @@ func TestTrace(t *testing.T) {
   → errand do on errand/k: done after 0s
   → errand reply to x/errand.3: done after 0s
   → round child to x: done after 0s
-  → round two on note/two: refused after 2s, 3 attempts failed (two refuses)
+  → round two on note/two: refused after 2s, 3 failed attempts (two refuses)
   → round reply to x: done after 0s
   → errand recall to x/errand.3: done after 0s
   → errand do undo on errand/k: done after 0s

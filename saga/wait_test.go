@@ -1,6 +1,7 @@
 package saga_test
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -82,7 +83,7 @@ func TestDeadline(t *testing.T) {
 				if st.State != test.want || st.State == saga.Compensated && !slices.Equal(st.Data.Log, []string{"one", "un-one"}) {
 					t.Errorf("%+v", st)
 				}
-				if late := st.Changed.Sub(st.Started) > 23*time.Hour; late != (st.Cause == saga.CauseDeadline) || late && st.Err.Error() != saga.ErrDeadline.Error() {
+				if late := st.Changed.Sub(st.Started) > 23*time.Hour; late != (st.Cause == saga.CauseDeadline) || late && !errors.Is(st.Err, saga.ErrDeadline) {
 					t.Errorf("%+v", st)
 				}
 				leftovers(t, l)

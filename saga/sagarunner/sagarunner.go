@@ -9,6 +9,8 @@
 package sagarunner
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -25,6 +27,11 @@ type Options struct {
 	Handlers []outbox.Handler
 	// Log has the codecs and upcasts that the events need. nil: none.
 	Log *eventlog.Options
+	// Beside, if not nil, is what else the process does with the log while it runs:
+	// start sagas, serve requests, run projections. An embedded log belongs to one
+	// process. ctx ends with the command; when Beside returns, so does the command, with
+	// the error if there is one. It is not called with --drain.
+	Beside func(ctx context.Context, l *eventlog.Log) error
 }
 
 // Main runs the command with the arguments of the process and exits: status 0

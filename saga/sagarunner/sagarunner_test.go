@@ -3,6 +3,8 @@ package sagarunner
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -156,5 +158,40 @@ func TestVariables(t *testing.T) {
 	}
 	if status, stderr := run(t, t.Context(), Options{}, "--log", dir, "--drain", "--read-ahead", "8"); status != 0 {
 		t.Errorf("status %d: %s", status, stderr)
+	}
+}
+
+// TestBeside: what the process does with the log beside its steps starts when they do, and
+// each ends with the other.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		beside func(ctx context.Context, stop func()) error
+		status int
+		want   string
+	}{
+		"ends":       {func(context.Context, func()) error { return nil }, 0, ""},
+		"fails":      {func(context.Context, func()) error { return errors.New("port taken") }, 1, "port taken"},
+		"is ended":   {func(ctx context.Context, stop func()) error { stop(); <-ctx.Done(); return ctx.Err() }, 0, ""},
+		"ends badly": {func(ctx context.Context, stop func()) error { stop(); <-ctx.Done(); return errors.New("half a page") }, 1, "half a page"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := newLog(t, func(*eventlog.Tx) error { return nil })
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			status, stderr := run(t, ctx, Options{Handlers: greet.Handlers(), Beside: func(ctx context.Context, l *eventlog.Log) error {
+				if _, err := l.Update(ctx, start); err != nil {
+					return err
+				}
+				if st, err := greet.Await(ctx, l, "1"); err != nil || st.State != saga.Completed {
+					return fmt.Errorf("%v, %w", st.State, err)
+				}
+				return c.beside(ctx, stop)
+			}}, "--log", dir)
+			if status != c.status || !strings.Contains(stderr, c.want) {
+				t.Errorf("status %d: %s", status, stderr)
+			}
+		})
 	}
 }

@@ -61,7 +61,28 @@ func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
 	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
 	defer func() { d.Logger.Info(s.Name + ": stopped") }()
 	defer keepCount(ctx, d.Logger, c)()
-	return r.Run(ctx)
+	return s.both(ctx, r)
+}
+
+// both runs the runner and what is to run beside it; when one ends, so does the other.
+func (s *site) both(ctx context.Context, r *outbox.Runner) error {
+	if s.Beside == nil {
+		return r.Run(ctx)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan error, 1)
+	go func() {
+		defer stop()
+		err := s.Beside(ctx, r.Log)
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			err = nil // it ended because the command does
+		}
+		done <- err
+	}()
+	err := r.Run(ctx)
+	stop()
+	return errors.Join(err, <-done)
 }
 
 // open opens the log, with its metrics beside the hooks that it has.
@@ -74,12 +95,12 @@ func (s *site) open(ctx context.Context, d *daemon.Daemon) (*eventlog.Log, error
 	if s.Log != nil {
 		o = *s.Log
 	}
-	o.Hooks = both(o.Hooks, hooks)
+	o.Hooks = joined(o.Hooks, hooks)
 	return s.store.Open(ctx, cli.Write, &o)
 }
 
-// both calls a's functions, where there are some, and b's, which has all.
-func both(a, b eventlog.Hooks) eventlog.Hooks {
+// joined calls a's functions, where there are some, and b's, which has all.
+func joined(a, b eventlog.Hooks) eventlog.Hooks {
 	out := b
 	if a.Group != nil {
 		out.Group = func(i eventlog.GroupInfo) { a.Group(i); b.Group(i) }

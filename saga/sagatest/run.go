@@ -81,7 +81,8 @@ func (o *Options) fill() (Options, error) {
 }
 
 // Run runs a scenario without faults, and then with the faults of some seeds, each
-// in a subtest: "plain", "seed=1" … . handlers are those of the sagas (see
+// in a subtest: "plain", "seed=1" … . All of it happens in a bubble of testing/synctest: a
+// scenario uses w.Context(), never the outer t's. handlers are those of the sagas (see
 // saga.Saga.Handlers) and of whatever else takes part.
 func Run(t *testing.T, handlers []outbox.Handler, o *Options, scenario func(w *World)) {
 	t.Helper()

@@ -181,7 +181,8 @@ func (w *World) Then(stream string, events ...eventlog.Event) {
 	}
 }
 
-// Ended waits until nothing is to be done, expects an instance of s to have ended so, and
+// Ended waits until nothing is to be done (see Settle, for what does not end, such as an
+// instance that is parked), expects an instance of s to have ended so, and
 // returns its status.
 func Ended[S any](w *World, s *saga.Saga[S], id string, state saga.State) saga.Status[S] {
 	w.Helper()
