@@ -121,7 +121,7 @@ func (s *source) begin(m mark, version uint64, stopped, types []string) {
 	if !s.guest {
 		m.Epoch = s.epoch // or the cursor was lost
 	}
-	s.mark, s.version, s.base, s.far, s.loaded = m, version, m.At, m.Far, true
+	s.mark, s.version, s.base, s.far, s.loaded = m, version, m.At, max(m.At, m.Far), true
 	s.tail = m.At
 	for _, target := range stopped {
 		s.stops[target] = &stop{cells: true}
