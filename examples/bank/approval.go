@@ -44,6 +44,9 @@ was decided.`,
 }
 
 func decide(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, id string, d bank.Decision) error {
+	if _, err := bank.Transfers.Status(ctx, log, id); err != nil {
+		return err
+	}
 	st, err := runTransfer(ctx, log, id)
 	if err != nil {
 		return err
@@ -61,8 +64,11 @@ func decide(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, id strin
 	if err != nil {
 		return err
 	}
-	if said := st.Data.Decision; st.State == saga.Completed || d.Approved || said == nil || said.Approved {
+	switch {
+	case d.Approved:
 		return report(cmd, st)
+	case st.State == saga.Completed:
+		return fmt.Errorf("%s is completed: %s has approved it before", described(st), st.Data.Decision.By)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s went back: %v\n", described(st), st.Err)
 	return err

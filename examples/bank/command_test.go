@@ -140,7 +140,8 @@ func TestOutputs(t *testing.T) {
 func TestNoLog(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "missing")
-	for _, line := range []string{"balances", "statement ada", "audit", "transfer ada bob 1 EUR", "deposit ada 1 EUR", "freeze ada EUR"} {
+	for _, line := range []string{"balances", "statement ada", "audit", "transfer ada bob 1 EUR", "deposit ada 1 EUR", "freeze ada EUR",
+		"terms ada EUR", "approve t1", "order list", "order add rent ada bob 1 EUR", "interest EUR --month 2020-01", "pay ada http://x x 1 EUR", "trace t1"} {
 		o := runBank(append(strings.Fields(line), "--log", dir)...)
 		if o.status != cli.Failed || !strings.Contains(o.errOut, dir+": no such directory") {
 			t.Errorf("bank %s: %+v", line, o)
@@ -178,12 +179,16 @@ func TestHeldLog(t *testing.T) {
 // TestHelp: every command explains itself, with an example.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, c := range newCommand().Commands() {
+	list := newCommand().Commands()
+	for _, c := range list {
+		list = append(list, c.Commands()...)
+	}
+	for _, c := range list {
 		if c.Short == "" || c.Example == "" {
-			t.Errorf("bank %s has no description or no example", c.Name())
+			t.Errorf("%s has no description or no example", c.CommandPath())
 		}
-		if o := runBank(c.Name(), "--help"); o.status != cli.OK || !strings.Contains(o.out, "bank "+c.Name()) {
-			t.Errorf("bank %s --help: %+v", c.Name(), o)
+		if o := runBank(append(strings.Fields(c.CommandPath())[1:], "--help")...); o.status != cli.OK || !strings.Contains(o.out, c.CommandPath()) {
+			t.Errorf("%s --help: %+v", c.CommandPath(), o)
 		}
 	}
 }
@@ -195,7 +200,8 @@ func TestDemo(t *testing.T) {
 	t.Setenv("EVENTLOG_LOG", filepath.Join(dir, "another log"))
 	out := must(t)
 	for _, want := range []string{
-		"3,049 transactions", "transfers, ", "--- mallory's account is frozen", "money is conserved", "equals a replay",
+		"3,049 transactions", "transfers, ", "house of 20000 EUR from judy to ada, fee 110, waits", "fee charge on account/EUR/judy: done",
+		"the next one is", "the second time it was done already", "asked 3 times and executed 1", "--- mallory's account is frozen", "money is conserved", "equals a replay",
 		"equal those that another program computed", "go run ./examples/bank audit --log " + filepath.Join(dir, "bank-demo-"),
 	} {
 		if !strings.Contains(out, want) {

@@ -82,5 +82,5 @@ func (i Interest) Start(tx *eventlog.Tx) error {
 	if err != nil {
 		return fmt.Errorf("interest: %w", err)
 	}
-	return InterestRuns.Start(tx, i.ID(), i)
+	return InterestRuns.Start(tx, i.ID(), Interest{Month: i.Month, Currency: i.Currency, Rate: i.Rate})
 }

@@ -90,6 +90,7 @@ func (p Payment) Start(tx *eventlog.Tx) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("payment %s: %w", p.ID, err)
 	}
+	p.Receipt = ""
 	return Payments.Start(tx, p.ID, p)
 }
 

@@ -107,6 +107,7 @@ func (t Transfer) Start(tx *eventlog.Tx) error {
 	if err != nil {
 		return fmt.Errorf("transfer %s: %w", t.ID, err)
 	}
+	t.Fee, t.Asks, t.Decision = 0, false, nil
 	return Transfers.Start(tx, t.ID, t)
 }
 
