@@ -158,7 +158,7 @@ func TestPayCommand(t *testing.T) {
 		{"pay ada " + other.URL + "/good 'DE02 1203' 100 EUR --id p1", cli.OK, "is completed"},
 		{"pay ada " + other.URL + "/good 'DE02 1203' 101 EUR --id p1", cli.Conflict, "id reused"},
 		{"pay ada " + other.URL + "/bad x 100 EUR --id p2", cli.Failed, "payment p2 of 100 EUR from ada to x was refused: the other bank refuses the payment: no such account"},
-		{"pay ada " + other.URL + "/busy x 50 EUR --id p3 --wait 100ms", cli.OK, "payment p3 of 50 EUR from ada to x is under way\n"},
+		{"pay ada " + other.URL + "/busy x 50 EUR --id p3 --wait 3s", cli.OK, "payment p3 of 50 EUR from ada to x is under way\n"},
 		{"pay ada mailto:x x 50 EUR", cli.Failed, "invalid address"},
 		{"pay ada " + other.URL + "/good x 351 EUR", cli.Failed, "insufficient funds"},
 		{"balances -o csv", cli.OK, "Bank:Other banks,EUR,100\nBank:Suspense,EUR,50\n"},
