@@ -161,17 +161,12 @@ func (e *engine) trouble(what string, shard int, err error) {
 	if e.work.Err() != nil {
 		return
 	}
-	if fatal(err) && e.fatal == nil {
+	if lease.Fatal(err) && e.fatal == nil {
 		e.fatal = fmt.Errorf("shard %d: %s: %w", shard, what, err)
 	}
 	e.failed = err
 	e.Hooks.trouble(shard, err)
 	e.Logger.Error(what, "shard", shard, "err", err)
-}
-
-// fatal reports whether going on would not help.
-func fatal(err error) bool {
-	return lease.Fatal(err)
 }
 
 // faults says how to go on after errors of the store.

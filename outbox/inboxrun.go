@@ -38,7 +38,7 @@ func (r *inboxRun) receive() error {
 		if err == nil {
 			var n int
 			n, err = r.take(messages)
-			if fatal(err) {
+			if lease.Fatal(err) {
 				return err
 			}
 			if n > 0 {
@@ -98,7 +98,7 @@ func (r *inboxRun) answer(m *message.Message) {
 		return
 	}
 	m.Nack()
-	if fatal(err) {
+	if lease.Fatal(err) {
 		select {
 		case r.fatal <- err:
 		default:

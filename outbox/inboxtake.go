@@ -30,7 +30,7 @@ func (h *inbox) take(wait, work context.Context, m *message.Message) error {
 	case err == nil:
 		h.succeeded(id.key)
 		return nil
-	case work.Err() != nil, fatal(err):
+	case work.Err() != nil, lease.Fatal(err):
 		return err
 	}
 	attempt := h.failed(id.key, err)

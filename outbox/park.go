@@ -37,18 +37,18 @@ func (e *parkError) Unwrap() error { return e.err }
 // maxReason bounds the text that a cell carries.
 const maxReason = 512
 
-// park leaves an item to a runner that can do it. why is nil when nobody here
-// knows its type.
+// park leaves an item to a runner that can do it. why is errNoHandler when
+// nobody here knows its type.
 func (s *source) park(it *item, why error) {
 	switch {
 	case it.err != nil:
 		why = it.err
 		s.Logger.Error("a step cannot be read; it is parked", "shard", s.shard, "step", it.id, "err", why)
-	case why != nil && !errors.Is(why, errNoHandler):
-		s.once("parks "+it.typ, "a handler leaves a step to another program; it is parked", it, why)
-	default:
+	case errors.Is(why, errNoHandler):
 		why = errors.New("no runner knows the type " + it.typ)
 		s.once(it.typ, "no handler knows a step type; its steps are parked", it, nil)
+	default:
+		s.once("parks "+it.typ, "a handler leaves a step to another program; it is parked", it, why)
 	}
 	it.reason = shorten(why.Error(), maxReason)
 	s.release(it)

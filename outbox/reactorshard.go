@@ -46,7 +46,7 @@ func (s *reactorShard) run(ctx context.Context) error {
 		case errors.Is(err, errReactorMoved):
 			s.logger.Debug("another runner of this reactor was faster", "shard", s.shard)
 			continue
-		case fatal(err):
+		case lease.Fatal(err):
 			return err
 		}
 		lease.Pause(ctx, s.failed(err))

@@ -32,7 +32,7 @@ func (s *relayShard) saved(d relaySaved) error {
 	switch {
 	case d.err == nil:
 		s.well(s.part(relaySaving))
-	case errors.Is(d.err, lease.ErrLost) || fatal(d.err):
+	case errors.Is(d.err, lease.ErrLost) || lease.Fatal(d.err):
 		return d.err
 	default:
 		s.dirty = true

@@ -99,7 +99,7 @@ func (s *relayShard) final(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(err, lease.ErrLost):
 		s.logger.Warn("the cursor of a shard is in other hands", "shard", s.shard, "err", err)
-	case ctx.Err() == nil && fatal(err):
+	case ctx.Err() == nil && lease.Fatal(err):
 		return err
 	}
 	return nil
@@ -113,7 +113,7 @@ func (s *relayShard) load(ctx context.Context) error {
 			s.mark, s.at = mark, mark.At.place()
 			return nil
 		}
-		if ctx.Err() != nil || fatal(err) || errors.Is(err, lease.ErrLost) {
+		if ctx.Err() != nil || lease.Fatal(err) || errors.Is(err, lease.ErrLost) {
 			return err
 		}
 		s.trouble(s.part(relayReading), err)
@@ -178,7 +178,7 @@ func (s *relayShard) slot() chan<- struct{} {
 func (s *relayShard) admit(a relayArrival) error {
 	switch {
 	case a.err != nil:
-		if !fatal(a.err) {
+		if !lease.Fatal(a.err) {
 			s.trouble(s.part(relayReading), a.err)
 			s.logger.Error("the events of a shard cannot be read", "shard", s.shard, "err", a.err)
 			return nil

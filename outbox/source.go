@@ -111,7 +111,7 @@ func (s *source) took(it *item) {
 	case s.celled[it.version] != nil: // a cell had it already
 		*s.state(it.version) = over
 	case it.handler == nil || it.err != nil:
-		s.park(it, nil)
+		s.park(it, errNoHandler)
 	case it.again && stopped:
 		s.decided(it)
 	case !it.due.After(s.Log.Now()) && !s.laneTakes(it, stopped):
