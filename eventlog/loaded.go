@@ -1,6 +1,10 @@
 package eventlog
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/rollforward/rollforward/internal/sys"
+)
 
 // A loaded is a stream whose state a transaction loaded. From the second time on
 // it keeps the state with the transaction's own events folded in, so that whoever
@@ -9,6 +13,7 @@ type loaded[S any] struct {
 	folding[S]              // the caller of the first Load has its state
 	last       *ownState[S] // nil: not kept
 	safe       *ownState[S] // an earlier one, which no savepoint that runs rolls back
+	rollbacks  int          // of the transaction, when it was loaded
 }
 
 // An ownState is a state with the transaction's own events so far.
@@ -19,10 +24,17 @@ type ownState[S any] struct {
 	index   uint16 // of the last of these
 }
 
-// loaded returns what the transaction knows of a stream that it loaded not long
-// ago, nil if it knows nothing.
+// loaded returns what the transaction knows of a stream that it loaded, nil if it
+// did not.
 func (m *Model[S]) loaded(tx *Tx, stream string) *loaded[S] {
-	for i := len(tx.states) - 1; i >= max(0, len(tx.states)-8); i-- {
+	if tx.stateAt != nil {
+		s, ok := tx.stateAt[stateKey{m, stream}].(*loaded[S])
+		if !ok {
+			return nil
+		}
+		return s
+	}
+	for i := range tx.states {
 		s, ok := tx.states[i].(*loaded[S])
 		if ok && s.Model == m && s.stream == stream {
 			return s
@@ -30,6 +42,37 @@ func (m *Model[S]) loaded(tx *Tx, stream string) *loaded[S] {
 	}
 	return nil
 }
+
+// A stateKey is a model and a stream.
+type stateKey struct {
+	model  any
+	stream string
+}
+
+// A loadedState is a *loaded of some model.
+type loadedState interface {
+	follow(tx *Tx, p *part)
+	stateKey() stateKey
+}
+
+func (s *loaded[S]) stateKey() stateKey { return stateKey{s.Model, s.stream} }
+
+// noteState keeps what was loaded.
+func (tx *Tx) noteState(s loadedState) {
+	tx.states = append(tx.states, s)
+	switch {
+	case tx.stateAt != nil:
+		tx.stateAt[s.stateKey()] = s
+	case len(tx.states) > fewStates:
+		tx.stateAt = make(map[stateKey]loadedState)
+		for _, s := range tx.states {
+			tx.stateAt[s.stateKey()] = s
+		}
+	}
+}
+
+// fewStates are looked through.
+const fewStates = 8
 
 // again returns the state once more. That what the transaction saw of the stream
 // has not changed is a condition already.
@@ -39,7 +82,7 @@ func (s *loaded[S]) again(tx *Tx) (*S, error) {
 		at, s.safe = s.safe, nil
 	}
 	if at == nil || !at.stands(tx) {
-		f := folding[S]{Model: s.Model, log: s.log, stream: s.stream}
+		f := s.Model.folding(s.log, s.stream)
 		if err := f.load(tx); err != nil {
 			return nil, err
 		}
@@ -87,10 +130,7 @@ func (o *ownState[S]) advance(tx *Tx, s *loaded[S]) error {
 // all to apply. They follow a version.
 func (tx *Tx) foldOwn(stream string, n int, version uint64, apply func(*Record) error) error {
 	var c *placed
-	for i := n; i < len(tx.events); i++ {
-		if tx.events[i].stream != stream {
-			continue
-		}
+	for i := range tx.ownEvents(stream, n) {
 		if c == nil {
 			c = tx.ownCommit(shardOf(stream, len(tx.log.lanes)), tx.scopeMetas())
 		}
@@ -125,27 +165,63 @@ func (tx *Tx) firm() int {
 	return len(tx.events)
 }
 
-// follow folds what the transaction has just written into the cached state, so
+// follow brings the cached state in line with what the transaction has just written, so
 // that whoever loads it next need not read it. Of a hot stream others have seen it
 // early and have done so already.
-func (s *loaded[S]) follow(p *part) {
+func (s *loaded[S]) follow(tx *Tx, p *part) {
+	if p.lane != s.lane {
+		return
+	}
 	i := slices.IndexFunc(p.spans, func(span streamSpan) bool { return span.name == s.stream })
 	if i < 0 {
 		return
 	}
-	next := &folding[S]{Model: s.Model, log: s.log, stream: s.stream}
-	next.start(&sight{lane: p.lane, tail: p.rev})
-	if next.version+1 != p.spans[i].first {
-		return
+	first := p.spans[i].first
+	live, ok := any(&s.state).(sys.Live)
+	ok = ok && live.Live(sys.Yes{}) && s.last == nil && s.rollbacks == tx.rollbacks && s.version+1 == first
+	if !ok || sys.CheckLive != nil {
+		next := &folding[S]{Model: s.Model, log: s.log, lane: s.lane, stream: s.stream, key: s.key}
+		next.start(&sight{lane: p.lane, tail: p.rev})
+		switch {
+		case next.version+1 != first || next.write(p, uint32(i)) != nil:
+		case ok:
+			sys.CheckLive(s.state, next.state)
+		default:
+			next.offer(p)
+		}
 	}
+	if ok {
+		next := s.folding
+		next.stamp(p, uint32(i))
+		next.offer(p)
+	}
+}
+
+// write folds the events of a span of a commit. An error is for whoever loads the
+// state to find out.
+func (f *folding[S]) write(p *part, span uint32) error {
 	at := &placed{p.commit, p.lane.shard, p.rev}
 	for n := range p.commit.events {
-		if e := &p.commit.events[n]; e.span == uint32(i) {
-			if err := next.event(at, e); err != nil { // whoever loads it finds out
-				return
+		if e := &p.commit.events[n]; e.span == span {
+			if err := f.event(at, e); err != nil {
+				return err
 			}
 		}
 	}
-	next.snapshot(p.lane.shard)
-	next.keep(next.state, &sight{lane: p.lane})
+	return nil
+}
+
+// stamp says that the state has them already.
+func (f *folding[S]) stamp(p *part, span uint32) {
+	for n := range p.commit.events {
+		if e := &p.commit.events[n]; e.span == span {
+			f.version, f.last, f.rev = e.version, p.commit.id.event(int(e.index)), p.rev
+		}
+	}
+}
+
+// offer keeps the state, which is durable.
+func (f *folding[S]) offer(p *part) {
+	f.snapshot(p.lane.shard)
+	f.keep(f.state, &sight{lane: p.lane})
 }

@@ -109,10 +109,15 @@ func (tx *Tx) commit(m *member, shard int) *commit {
 }
 
 func (tx *Tx) spreadEvents(m *member) {
+	counts := make([]int, len(tx.log.lanes))
 	for i := range tx.events {
-		c := tx.commit(m, shardOf(tx.events[i].stream, len(tx.log.lanes)))
+		counts[shardOf(tx.events[i].stream, len(counts))]++
+	}
+	for i := range tx.events {
+		shard := shardOf(tx.events[i].stream, len(counts))
+		c := tx.commit(m, shard)
 		if c.events == nil {
-			c.events = make([]event, 0, len(tx.events)-i)
+			c.events = make([]event, 0, counts[shard])
 		}
 		c.events = append(c.events, tx.events[i])
 	}

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // A Model says how the events of a stream fold into a state S. It is a literal,
@@ -69,12 +70,13 @@ func (m *Model[S]) load(tx *Tx, stream string) (*S, error) {
 	if s := m.loaded(tx, stream); keep && s != nil {
 		return s.again(tx)
 	}
-	s := &loaded[S]{folding: folding[S]{Model: m, log: tx.log, stream: stream}}
+	s := &loaded[S]{folding: m.folding(tx.log, stream)}
 	if err := s.load(tx); err != nil {
 		return nil, err
 	}
 	if keep {
-		tx.states = append(tx.states, s)
+		s.rollbacks = tx.rollbacks
+		tx.noteState(s)
 	}
 	err := tx.foldOwn(stream, 0, s.version, func(r *Record) error { return m.apply(&s.state, r) })
 	return &s.state, err
@@ -82,7 +84,7 @@ func (m *Model[S]) load(tx *Tx, stream string) (*S, error) {
 
 // load folds what the transaction sees of the stream, without its own events.
 func (f *folding[S]) load(tx *Tx) error {
-	sight, err := tx.look(tx.log.lanes[shardOf(f.stream, len(tx.log.lanes))], f.stream)
+	sight, err := tx.look(f.lane, f.stream)
 	if err != nil {
 		return err
 	}
@@ -140,7 +142,9 @@ func (m *Model[S]) apply(s *S, r *Record) error {
 type folding[S any] struct {
 	*Model[S]
 	log     *Log
+	lane    *lane
 	stream  string
+	key     string // in the cache
 	state   S
 	version uint64
 	last    ID              // of the event at version
@@ -260,14 +264,17 @@ func (f *folding[S]) event(c *placed, e *event) error {
 	return nil
 }
 
-func (f *folding[S]) cacheKey() string { return f.Name + "\x00" + f.stream }
+// folding returns the state of a stream before its first event.
+func (m *Model[S]) folding(l *Log, stream string) folding[S] {
+	return folding[S]{Model: m, log: l, lane: l.lanes[shardOf(stream, len(l.lanes))], stream: stream, key: m.Name + "\x00" + stream}
+}
 
 // start takes the cached state, if it lies within the sight and what it was made
 // of is still there.
 func (f *folding[S]) start(s *sight) {
 	l := f.log
 	l.mu.Lock()
-	entry, _ := l.states.get(f.cacheKey())
+	entry, _ := l.states.get(f.key)
 	epoch, tail := s.lane.epoch, s.lane.tail
 	l.mu.Unlock()
 	c, ok := entry.(*cached[S])
@@ -289,7 +296,7 @@ func (f *folding[S]) keep(state S, s *sight) {
 	f.log.mu.Lock()
 	defer f.log.mu.Unlock()
 	if !c.early || c.epoch == s.lane.epoch {
-		f.log.states.put(f.cacheKey(), c)
+		f.log.states.put(f.key, c)
 	}
 }
 
@@ -309,23 +316,5 @@ func canCopy[S any]() bool {
 	if _, ok := any(s).(cloner[S]); ok {
 		return true
 	}
-	return isPlain(reflect.TypeFor[S]())
-}
-
-// isPlain reports whether values of type t share nothing when they are copied.
-func isPlain(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Struct:
-		for i := range t.NumField() {
-			if f := t.Field(i).Type; !isPlain(f) && f != timeLocation {
-				return false
-			}
-		}
-		return true
-	case reflect.Array:
-		return isPlain(t.Elem())
-	case reflect.Map, reflect.Slice, reflect.Pointer, reflect.Interface, reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return false
-	}
-	return true
+	return sys.Plain(reflect.TypeFor[S]())
 }

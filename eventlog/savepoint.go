@@ -66,6 +66,7 @@ func (tx *Tx) release() {
 // rollback is called in the scope in which the mark was made.
 func (tx *Tx) rollback(s savepoint) {
 	n := tx.nested
+	tx.rollbacks++
 	for k := len(n.undo); k > s.undo; k = len(n.undo) {
 		f := n.undo[k-1]
 		n.undo = n.undo[:k-1]
@@ -94,6 +95,13 @@ func (tx *Tx) OnRollback(f func()) {
 		n.undo = append(n.undo, f)
 	}
 }
+
+// OnPlaced calls f when the transaction has its place behind all that it saw:
+// Updates of this process that begin then see what it wrote, though it is not
+// durable yet and may still come to nothing. It is for libraries that keep Updates
+// of the same streams out of each other's way. f must not use tx, and is the only
+// one.
+func (tx *Tx) OnPlaced(f func()) { tx.placed = f }
 
 // growBeside is grow for something else than an event, of which a rollback could
 // not tell how large it was.

@@ -26,8 +26,6 @@ const (
 	snapshotPatience = 10 * time.Second
 )
 
-var timeLocation = reflect.TypeFor[*time.Location]() // what time.Time points to is never changed
-
 func (m *Model[S]) every() int {
 	if m.Snapshot == 0 {
 		return defaultSnapshot

@@ -15,26 +15,30 @@ import (
 // it happens at one moment, or nothing. It lives as long as its function runs
 // and belongs to the goroutine that runs it.
 type Tx struct {
-	log    *Log
-	ctx    context.Context
-	id     ID
-	now    int64 // what Time returned; 0: nobody asked
-	meta   Meta
-	nested *nesting // savepoints and scopes; nil: there was none
-	view   bool     // may not write; sees durable commits only
-	over   bool
-	index  uint32 // number of the next event; savepoints do not turn it back
-	reads  []read
-	cells  []cellUse
-	cellAt map[string]int // of each key, in cells
-	tables []string       // whose set of keys changes
-	guests []*lane        // of the tables that were used
-	events []event
-	onces  []once
-	states []interface{ follow(*part) } // that were loaded
-	sizes  []shardSize                  // of what is written, by shard
+	log       *Log
+	ctx       context.Context
+	id        ID
+	now       int64 // what Time returned; 0: nobody asked
+	meta      Meta
+	nested    *nesting // savepoints and scopes; nil: there was none
+	view      bool     // may not write; sees durable commits only
+	over      bool
+	index     uint32 // number of the next event; savepoints do not turn it back
+	reads     []read
+	cells     []cellUse
+	cellAt    map[string]int // of each key, in cells
+	tables    []string       // whose set of keys changes
+	guests    []*lane        // of the tables that were used
+	events    []event
+	written   *written // finds them; nil: there are few
+	onces     []once
+	states    []loadedState            // that were loaded
+	stateAt   map[stateKey]loadedState // finds them; nil: there are few
+	rollbacks int
+	sizes     []shardSize // of what is written, by shard
 
-	turn *turn
+	turn   *turn
+	placed func() // see OnPlaced
 
 	room struct { // for the usual few, in one allocation
 		reads  [1]read
@@ -162,6 +166,7 @@ func (tx *Tx) appendOne(stream string, e Event) error {
 		tx.events = slices.Grow(tx.events, 3*n)
 	}
 	tx.events = append(tx.events, ev)
+	tx.noteEvent()
 	return nil
 }
 
@@ -241,9 +246,12 @@ func (tx *Tx) shrink(shard, bytes int) {
 
 // dropEvents takes back the events behind the first n.
 func (tx *Tx) dropEvents(n int) {
-	for i := n; i < len(tx.events); i++ {
+	for i := len(tx.events) - 1; i >= n; i-- {
 		e := &tx.events[i]
 		tx.shrink(shardOf(e.stream, len(tx.log.lanes)), e.size())
+		if tx.written != nil {
+			tx.written.drop(e)
+		}
 	}
 	tx.events = tx.events[:n]
 }

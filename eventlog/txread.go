@@ -96,10 +96,8 @@ func (tx *Tx) absent(q *Query) bool {
 	if (&plan{Query: *q, log: tx.log}).check() != nil {
 		return false
 	}
-	for i := range tx.events {
-		if slices.Contains(tx.events[i].tags, q.Tag) {
-			return false
-		}
+	if tx.hasTag(q.Tag) {
+		return false
 	}
 	ln, key := tx.log.lanes[q.Shards[0]], tagKey(q.Tag)
 	tx.log.mu.Lock()
@@ -215,16 +213,13 @@ func (tx *Tx) own(p *plan) ([]Record, error) {
 	if len(tx.events) == 0 {
 		return nil, nil
 	}
-	if p.Tag != "" && !slices.ContainsFunc(tx.events, func(e event) bool { return slices.Contains(e.tags, p.Tag) }) {
+	if p.Tag != "" && !tx.hasTag(p.Tag) {
 		return nil, nil
 	}
 	metas := tx.scopeMetas()
 	byShard := make(map[int]*placed)
 	heads := make(map[string]uint64)
-	for i := range tx.events {
-		if p.Stream != "" && tx.events[i].stream != p.Stream {
-			continue
-		}
+	for i := range tx.ownEvents(p.Stream, 0) {
 		e := tx.events[i]
 		shard := shardOf(e.stream, len(tx.log.lanes))
 		if !slices.Contains(p.shards, shard) {

@@ -137,7 +137,7 @@ func (tx *Tx) appendOnce(stream, id string) (earlier *Position, err error) {
 	if o.hash != hash {
 		return nil, fmt.Errorf("id %q: %w", id, ErrIDReused)
 	}
-	tx.events, tx.onces = nil, nil
+	tx.events, tx.onces, tx.written = nil, nil, nil
 	p := Position{}.With(shardOf(stream, len(tx.log.lanes)), rev)
 	return &p, nil
 }
@@ -205,7 +205,7 @@ func (tx *Tx) follow(m *member) {
 	for _, s := range tx.states {
 		for _, p := range m.parts {
 			if p.commit != nil {
-				s.follow(p)
+				s.follow(tx, p)
 			}
 		}
 	}
@@ -226,6 +226,9 @@ func (l *Log) again(ctx context.Context, attempt int) {
 func (l *Log) submit(ctx context.Context, tx *Tx, m *member) error {
 	if err := l.enter(ctx, tx, m); err != nil {
 		return err
+	}
+	if tx.placed != nil {
+		tx.placed()
 	}
 	select {
 	case err := <-m.done:

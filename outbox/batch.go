@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/atonce"
 	"github.com/rollforward/rollforward/internal/sys"
 )
 
@@ -32,6 +34,21 @@ type batch struct {
 	taken  int                  // steps of this run
 	linked []string             // types of the links among them
 	spent  int                  // bytes that its links need
+
+	atOnce  int      // how much more than its steps it may do at once
+	taker   *Handler // that did, or would have
+	runs    int
+	apart   bool          // it does nothing at once any more
+	wants   bool          // it is one of those that have the lead or will
+	leads   bool          // it has the lead
+	again   bool          // it is to run again as one that wants it
+	has     []string      // streams that it has taken
+	placing atomic.Bool   // its run is over, and it has no place yet
+	placed  chan struct{} // closed when it has
+	did     int           // at once, in this run
+	late    bool          // that took too long for the steps behind
+	deep    int           // how deep in what is done at once the handler is
+	emitter int           // the shard that stores what is enqueued
 }
 
 // A group is the steps of one target in a batch.
@@ -74,11 +91,12 @@ type outcome struct {
 // errFull ends a batch: the next step has no room beside those before it.
 var errFull = errors.New("the commit is full")
 
-type batchKey struct{}
+// errAgain ends a run that comes to nothing.
+var errAgain = errors.New("the batch is to run again")
 
 // batchOf returns the batch that tx is a run of, nil for a user's own.
 func batchOf(tx *eventlog.Tx) *batch {
-	if b, ok := tx.Context().Value(batchKey{}).(*batch); ok && b.tx == tx {
+	if b, ok := tx.Context().Value(atonce.Key{}).(*batch); ok && b.tx == tx {
 		return b
 	}
 	return nil
@@ -90,7 +108,11 @@ func (b *batch) roll(ctx context.Context) error {
 	if err := b.load(ctx); err != nil {
 		return err
 	}
-	ctx = context.WithValue(ctx, batchKey{}, b)
+	defer func() {
+		b.lead.pass(b)
+		b.lead.drop(b)
+	}()
+	ctx = context.WithValue(ctx, atonce.Key{}, b)
 	_, err := b.Log.Update(ctx, b.run)
 	switch {
 	case err == nil || !errors.Is(err, eventlog.ErrTooLarge):
@@ -122,8 +144,8 @@ func (b *batch) halve() bool {
 	}
 	if n <= 1 {
 		g := b.groups[0]
-		again := g.chained // the chain was too much
-		g.chained = false
+		again := g.chained || !b.apart // what followed was too much
+		g.chained, b.apart = false, true
 		return again
 	}
 	keep := n / 2
@@ -171,11 +193,24 @@ func (w *work) decode(raw []byte) {
 
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.tx, b.taken, b.spent, b.linked, b.seen = tx, 0, 0, nil, make(map[eventlog.ID]bool)
-	defer func() { b.tx, b.group, b.at, b.chain = nil, nil, nil, nil }()
+	b.did, b.deep, b.late, b.emitter = 0, 0, false, b.shard
+	tx.OnPlaced(func() { b.lead.drop(b) })
+	if b.runs++; b.runs > 1 { // it met others; alone it may go well
+		b.apart = true
+		b.lead.drop(b)
+	}
+	defer func() {
+		b.tx, b.group, b.at, b.chain = nil, nil, nil, nil
+		b.lead.pass(b)
+	}()
 	for _, g := range b.groups {
 		for _, w := range g.works {
 			w.outcome = outcome{} // of a run before, which may have come further
 		}
+	}
+	if b.wants && !b.apart {
+		b.leads = b.lead.wait(tx.Context())
+		b.apart = !b.leads
 	}
 	for i, g := range b.groups {
 		if !b.begin(i) {
@@ -201,6 +236,7 @@ func (b *batch) begin(i int) bool {
 		return false
 	}
 	b.begun = max(b.begun, i+1)
+	b.lead.take(b.groups[i].queue.target, b) // or they meet: one of the two runs again
 	return true
 }
 
@@ -233,10 +269,17 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 				return false, err
 			}
 		}
+		if b.did > 0 && b.lead.long() { // others want it too
+			full, b.late = true, true
+			break
+		}
 		b.seen[w.id] = true
 		b.at = w
 		w.outcome, err = b.step(tx, w, lives[i])
 		b.at = nil
+		if b.again {
+			return false, errAgain
+		}
 		if errors.Is(err, errFull) {
 			w.outcome = outcome{}
 			full = true

@@ -21,11 +21,15 @@ type engine struct {
 	handlers handlers
 	keeper   *lease.Keeper
 	queues   *queues
+	lead     *lead
 	sources  []*source // by shard, nil: not ours
 	bells    *bells
 	inbox    chan func()
 	ended    chan struct{}
 	work     context.Context // of what is done; outlives the run by Grace
+
+	few int       // how much a batch does at once at present
+	shy time.Time // until then nothing
 
 	doing    int // goroutines at work
 	busy     int // batches under way, Effects apart
@@ -50,6 +54,7 @@ type options struct {
 	Name                      string
 	Sweep, Lease, Grace       time.Duration
 	Batch, Targets, ReadAhead int
+	AtOnce                    int
 	Logger                    *slog.Logger
 	Hooks                     Hooks
 }
@@ -58,8 +63,8 @@ func (r *Runner) engine() (*engine, error) {
 	if r.Log == nil {
 		return nil, errors.New("a Runner needs a Log")
 	}
-	e := &engine{handlers: make(handlers), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time)}
-	e.options = options{r.Log, r.Name, r.Sweep, r.Lease, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.Logger, r.Hooks}
+	e := &engine{handlers: make(handlers), inbox: make(chan func(), 64), ended: make(chan struct{}), slow: make(map[*batch]time.Time), lead: newLead()}
+	e.options = options{r.Log, r.Name, r.Sweep, r.Lease, r.Grace, r.Batch, r.Targets, r.ReadAhead, r.AtOnce, r.Logger, r.Hooks}
 	for i := range r.Handlers {
 		h := r.Handlers[i]
 		if err := h.check(); err != nil {
@@ -73,6 +78,7 @@ func (r *Runner) engine() (*engine, error) {
 	if err := e.options.fill(); err != nil {
 		return nil, err
 	}
+	e.few = e.AtOnce
 	n := e.Log.Shards()
 	e.queues, e.sources, e.bells = newQueues(n), make([]*source, n), newBells(n)
 	e.keeper = &lease.Keeper{Log: e.Log, Prefix: leasePrefix, Count: n, Duration: e.Lease, Name: e.Name, Fence: e.fence}
@@ -120,6 +126,12 @@ func (o *options) fill() error {
 		if *n.value < n.least || *n.value > n.most {
 			return fmt.Errorf("option %s is %d: %d to %d", n.name, *n.value, n.least, n.most)
 		}
+	}
+	if o.AtOnce == 0 && o.Log.Exclusive() {
+		o.AtOnce = 8 * o.Batch
+	}
+	if o.AtOnce < -1 || o.AtOnce > 100_000 {
+		return fmt.Errorf("option AtOnce is %d: -1 to 100000", o.AtOnce)
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

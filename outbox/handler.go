@@ -31,6 +31,8 @@ type Handler struct {
 	Failed func(tx *eventlog.Tx, s Raw, err error) error
 	// Policy says how often a failing step is tried, and what else is special.
 	Policy Policy
+
+	fit int // steps that a batch takes of it since it does things at once; 0: it does not
 }
 
 func (h *Handler) check() error {

@@ -21,7 +21,9 @@ const (
 )
 
 // links reports whether a step is for the target of the handler that runs.
-func (b *batch) links(s Raw) bool { return b.at != nil && s.Stream == b.group.queue.target }
+func (b *batch) links(s Raw) bool {
+	return b.at != nil && b.deep == 0 && s.Stream == b.group.queue.target
+}
 
 // link takes a step on. That it can be stored is certain then.
 func (b *batch) link(tx *eventlog.Tx, s Raw) error {

@@ -50,7 +50,7 @@ func TestStepFromTheFuture(t *testing.T) {
 		h := &Handler{Type: "x", Do: func(*eventlog.Tx, Raw) error { ran++; return nil }}
 		it.src, it.handler = &source{shard: l.ShardOf("a/1")}, h
 		w := &work{item: it, stored: it.raw}
-		b := &batch{engine: &engine{options: options{Log: l, Batch: 1}}, shard: l.ShardOf("a/1"), groups: []*group{{queue: &queue{target: "a/1"}, works: []*work{w}}}}
+		b := &batch{engine: &engine{lead: newLead(), options: options{Log: l, Batch: 1}}, shard: l.ShardOf("a/1"), groups: []*group{{queue: &queue{target: "a/1"}, works: []*work{w}}}}
 		if err := b.roll(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestSameStepTwiceInABatch(t *testing.T) {
 			g.works = append(g.works, &work{item: it, stored: it.raw})
 		}
 	}
-	b := &batch{engine: &engine{options: options{Log: l, Batch: 8}}, shard: shard, groups: []*group{g}}
+	b := &batch{engine: &engine{lead: newLead(), options: options{Log: l, Batch: 8}}, shard: shard, groups: []*group{g}}
 	if err := b.roll(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -133,12 +133,18 @@ func (qs *queues) unlist(q *queue) {
 func (qs *queues) take(slot int, fits func(*queue) bool) *queue {
 	s := &qs.ready[slot]
 	for i, l := range s.lanes {
-		q := l.queues[0]
-		if !fits(q) {
+		at := slices.IndexFunc(l.queues, fits)
+		if at < 0 {
 			continue
 		}
+		q := l.queues[at]
 		s.lanes = slices.Delete(s.lanes, i, i+1)
-		if l.queues = l.queues[1:]; len(l.queues) > 0 {
+		if at == 0 {
+			l.queues = l.queues[1:]
+		} else {
+			l.queues = slices.Delete(l.queues, at, at+1)
+		}
+		if len(l.queues) > 0 {
 			s.lanes = append(s.lanes, l)
 		} else {
 			delete(s.byName, l.name)

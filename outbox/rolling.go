@@ -19,25 +19,31 @@ func (e *engine) start() bool {
 		return false
 	}
 	shards := len(e.sources)
-	slot := e.queues.turn(func(slot int) bool {
-		if slot >= shards {
-			return e.effects < e.Targets
+	for range e.sources {
+		slot := e.queues.turn(func(slot int) bool {
+			if slot >= shards {
+				return e.effects < e.Targets
+			}
+			return e.busy < e.Targets
+		})
+		if slot < 0 {
+			return false
 		}
-		return e.busy < e.Targets
-	})
-	if slot < 0 {
-		return false
-	}
-	if slot >= shards {
-		e.startEffect(slot)
+		if slot >= shards {
+			e.startEffect(slot)
+			return true
+		}
+		b := e.fill(slot)
+		if len(b.groups) == 0 {
+			continue
+		}
+		if len(b.groups) > 1 {
+			e.slow[b] = time.Now()
+		}
+		e.roll(b, &e.busy, b.roll)
 		return true
 	}
-	b := e.fill(slot)
-	if len(b.groups) > 1 {
-		e.slow[b] = time.Now()
-	}
-	e.roll(b, &e.busy, b.roll)
-	return true
+	return false
 }
 
 // roll has a batch done beside the loop, which hears of its end also when a user's
@@ -62,16 +68,23 @@ func (e *engine) roll(b *batch, running *int, work func(ctx context.Context) err
 
 // fill makes a batch of what is ready in a shard.
 func (e *engine) fill(slot int) *batch {
-	b := &batch{engine: e, shard: slot}
+	b := &batch{engine: e, shard: slot, atOnce: e.few, apart: e.few <= 0 || time.Now().Before(e.shy)}
 	n, size := e.Batch, batchBytes
+	crowd := e.lead.want.Load() >= 2 && e.lead.patience() > 0
 	for n > 0 && size > 0 {
-		q := e.queues.take(slot, func(q *queue) bool { return len(b.groups) == 0 || q.faults == 0 })
+		q := e.queues.take(slot, func(q *queue) bool {
+			return (len(b.groups) == 0 || q.faults == 0) && !(crowd && q.items[0].handler.fit > 0)
+		})
 		if q == nil {
 			break
+		}
+		if fit := q.items[0].handler.fit; fit > 0 && !b.apart {
+			n = min(n, fit)
 		}
 		g := e.group(q, n, size)
 		b.groups = append(b.groups, g)
 		for _, w := range g.works {
+			b.wants = b.wants || w.handler.fit > 0 && !b.apart
 			n--
 			size -= w.length
 		}
@@ -79,12 +92,15 @@ func (e *engine) fill(slot int) *batch {
 			break
 		}
 	}
+	if b.wants {
+		e.lead.want.Add(1)
+	}
 	return b
 }
 
 func (e *engine) startEffect(slot int) {
 	q := e.queues.take(slot, func(*queue) bool { return true })
-	b := &batch{engine: e, shard: q.shard, groups: []*group{e.group(q, 1, 1)}}
+	b := &batch{engine: e, shard: q.shard, groups: []*group{e.group(q, 1, 1)}, apart: true}
 	e.roll(b, &e.effects, func(ctx context.Context) error {
 		run, err := b.perform(ctx)
 		if err == nil && run {
@@ -149,9 +165,11 @@ func (e *engine) back(it *item) {
 func (e *engine) settle(b *batch, took time.Duration, err error) {
 	groups := slices.DeleteFunc(slices.Clone(b.groups), func(g *group) bool { return g.cut })
 	if err != nil {
+		e.learn(b)
 		e.fault(b, groups, err)
 		return
 	}
+	e.learn(b)
 	steps := len(b.linked)
 	for _, g := range groups {
 		g.queue.faults = 0
@@ -213,6 +231,12 @@ func (e *engine) settleWork(w *work) {
 func (e *engine) fault(b *batch, groups []*group, err error) {
 	switch {
 	case e.work.Err() != nil:
+	case errors.Is(err, errAgain):
+		for _, g := range groups {
+			e.putBack(g)
+			e.queues.free(g.queue)
+		}
+		return
 	case errors.Is(err, errExited): // this counts with the next batch
 		e.Logger.Error("a handler has ended its goroutine", "shard", b.shard)
 	case errors.Is(err, eventlog.ErrConflict): // the store is not to blame either

@@ -42,6 +42,11 @@ type Runner struct {
 	// steps of one target, or those of several that have few. As many Effects run
 	// beside them.
 	Targets int
+	// AtOnce is how many further steps of sagas a batch does at once, in its own
+	// commit, when nobody else is at work on their streams (8 times Batch where only
+	// this process writes to the log, see [eventlog.Log.Exclusive], else none; -1 is
+	// none). A saga then goes on without a commit for each of its steps.
+	AtOnce int
 	// ReadAhead is how many steps of a shard are in hand at most (4096). A tenant
 	// (see the package's text) gets a quarter of it.
 	ReadAhead int

@@ -54,7 +54,7 @@ func TestCancelledByASlowerClock(t *testing.T) {
 				return nil
 			}}
 			w := &work{item: it, stored: it.raw}
-			b := &batch{engine: &engine{options: options{Log: other, Batch: 1}}, shard: shard, groups: []*group{{queue: &queue{target: "a/1"}, works: []*work{w}}}}
+			b := &batch{engine: &engine{lead: newLead(), options: options{Log: other, Batch: 1}}, shard: shard, groups: []*group{{queue: &queue{target: "a/1"}, works: []*work{w}}}}
 			if err := b.roll(ctx); err != nil || !w.outcome.decided || w.outcome.wrote {
 				t.Errorf("%+v: %v", w.outcome, err)
 			}

@@ -123,7 +123,7 @@ func Cancel(tx *eventlog.Tx, id eventlog.ID, target string) (done bool, err erro
 func enqueue(tx *eventlog.Tx, e enqueued, tags ...string) (id eventlog.ID, err error) {
 	shard, ok := 0, false
 	if b := batchOf(tx); b != nil {
-		shard, ok = b.shard, true
+		shard, ok = b.emitter, true
 		e.Cause = b.current()
 	} else {
 		shard, ok = tx.Shard()

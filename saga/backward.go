@@ -21,6 +21,10 @@ func (d *decision) goBack(typ string, e *event) error {
 		}
 		return d.put(typ, e)
 	})
+	if err == nil {
+		return d.ready()
+	}
+	d.ran = nil
 	if errors.Is(err, errPark) || errors.Is(err, errSend) {
 		return d.park(typ, e, err)
 	}
@@ -51,5 +55,5 @@ func (d *decision) enterUndo(e *event, m *mark) error {
 	if step.kind() != m.Kind || !step.undoable() {
 		return fmt.Errorf("%w: step %q has nothing to undo what it did as a %s", errPark, m.Step, m.Kind)
 	}
-	return d.command(n, undoType(d.name, n.Step))
+	return d.command(n, step, undoType(d.name, n.Step))
 }

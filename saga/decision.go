@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/atonce"
 	"github.com/rollforward/rollforward/internal/sys"
 	"github.com/rollforward/rollforward/outbox"
 )
@@ -20,8 +21,11 @@ type decision struct {
 	stream string
 	id     string
 	i      *instance
-	data   any  // decoded; nil: not yet
-	strict bool // what goes wrong is the caller's, not the instance's
+	data   any          // decoded; nil: not yet
+	strict bool         // what goes wrong is the caller's, not the instance's
+	batch  atonce.Batch // in which things can be done at once; nil: they cannot
+	ran    *reply       // of the execution that was noted last, if it was done at once
+	did    bool         // something was
 }
 
 // load makes ready for a message to an instance. One of an earlier version moves,
@@ -82,6 +86,9 @@ func (d *decision) put(typ string, e *event, tags ...string) error {
 		return err
 	}
 	d.i.follow(e, d.tx.ID())
+	if d.i.Chain.IsZero() && typ != evStarted || typ == evStarted && e.Chain.IsZero() {
+		d.i.Chain = d.tx.Meta().Correlation // as the record will say
+	}
 	return nil
 }
 

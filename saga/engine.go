@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/atonce"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -139,7 +140,7 @@ func (e *engine) decide(do func(*decision, outbox.Raw) error) func(*eventlog.Tx,
 		if err != nil {
 			return err
 		}
-		return do(d, raw)
+		return d.try(atonce.Of(tx), func(d *decision) error { return do(d, raw) })
 	}
 }
 

@@ -35,9 +35,11 @@ func (d *decision) forward(typ string, e *event) error {
 		}
 		return d.put(typ, e)
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		return d.ready()
+	}
+	d.ran = nil
+	switch {
 	case errors.Is(err, errSend):
 		return d.refuseNext(typ, e, step.stepName(), err)
 	case errors.Is(err, errPark):
@@ -149,7 +151,7 @@ func (d *decision) enter(e *event, step stepper) error {
 	if err != nil {
 		return err
 	}
-	if limit, _ := step.timeout(); limit > 0 {
+	if limit, _ := step.timeout(); limit > 0 && d.ran == nil {
 		due := d.tx.Time().Add(limit)
 		n.Due = &due
 		n.Timer, err = d.alarm(due, n.N)
@@ -164,15 +166,19 @@ func (d *decision) enterWork(n *next, step stepper, data any) error {
 	if n.On == "" && n.Kind == kindCall {
 		n.On = callsOf(d.name, d.id)
 	}
-	return d.command(n, doType(d.name, n.Step))
+	return d.command(n, step, doType(d.name, n.Step))
 }
 
 // command sends a step's Do or Undo to its stream.
-func (d *decision) command(n *next, typ string) error {
+func (d *decision) command(n *next, step stepper, typ string) error {
 	if err := checkTarget(n.On); err != nil {
 		return err
 	}
 	c := command{ID: d.id, N: n.N, Of: n.Of, V: d.i.Version, Data: []byte(d.i.Data)}
+	if d.atOnce(&c, n, step, typ) {
+		d.batch.Did(typ)
+		return nil
+	}
 	data, err := c.stored()
 	if err != nil {
 		return err
@@ -206,6 +212,10 @@ func (d *decision) enterWait(n *next, step stepper, data any) error {
 
 // ready goes on at once where what was entered is there already.
 func (d *decision) ready() error {
+	if r := d.ran; r != nil {
+		d.ran, d.strict = nil, false // what was to be refused would have been
+		return d.answer(*r)
+	}
 	cur := d.i.Cur
 	if cur == nil || cur.Kind != kindSignal {
 		return nil

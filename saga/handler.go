@@ -78,16 +78,23 @@ func (w *worker) change(tx *eventlog.Tx, raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.run(c, func(j *job) error {
-		if w.undo {
-			return j.step.undo(tx, j.data)
-		}
-		return j.step.do(tx, j.data)
-	})
+	r, err := w.work(tx, c)
 	if err != nil {
 		return err
 	}
-	return tell(tx, w.name, c.ID, toReply, &r)
+	return w.reply(tx, c.ID, &r)
+}
+
+// work does what lies in the log.
+func (w *worker) work(tx *eventlog.Tx, c command) (reply, error) {
+	return w.run(c, func(j *job) error { return j.work(tx, w.undo) })
+}
+
+func (j *job) work(tx *eventlog.Tx, undo bool) error {
+	if undo {
+		return j.step.undo(tx, j.data)
+	}
+	return j.step.do(tx, j.data)
 }
 
 func (w *worker) run(c command, fn func(*job) error) (reply, error) {

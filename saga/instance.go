@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 )
 
 // instance is the folded state of an instance's stream.
@@ -97,6 +98,9 @@ func (f *fan) clone() *fan {
 	c.OK, c.Bad = slices.Clone(f.OK), slices.Clone(f.Bad)
 	return &c
 }
+
+// Live says that a decision keeps the instance in line with its events.
+func (i *instance) Live(sys.Yes) bool { return true }
 
 // hold returns the place of the first signal of that name that nobody took, or -1.
 func (i *instance) hold(name string) int {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/sys"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -25,6 +27,7 @@ type program interface {
 	step(name string) stepper // nil: there is none
 	following(name string) string
 	decode(data []byte) (any, error)
+	copy(data any) any // nil: it takes decoding anew
 }
 
 // A stepper is a Step without its type.
@@ -115,6 +118,14 @@ func (s *Saga[S]) decode(data []byte) (any, error) {
 		return nil, fmt.Errorf("decode the saga's data: %w", err)
 	}
 	return v, nil
+}
+
+func (s *Saga[S]) copy(data any) any {
+	if !sys.Plain(reflect.TypeFor[S]()) {
+		return nil
+	}
+	v := *data.(*S)
+	return &v
 }
 
 func (s *Saga[S]) migrations() []*migration {

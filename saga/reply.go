@@ -13,6 +13,10 @@ func (d *decision) reply(raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
+	return d.answer(r)
+}
+
+func (d *decision) answer(r reply) error {
 	cur := d.i.Cur
 	if cur == nil || cur.N != r.N || d.i.Parked != "" || cur.Kind != kindChange && cur.Kind != kindCall {
 		return nil // it was decided already

@@ -31,7 +31,7 @@ func start[S any](t testing.TB, l *eventlog.Log, s *saga.Saga[S], id string, in 
 
 func drain(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) {
 	t.Helper()
-	if err := (&outbox.Runner{Log: l, Handlers: handlers}).Drain(context.Background()); err != nil {
+	if err := (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: 64}).Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -41,7 +41,7 @@ func run(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) (stop func()
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- (&outbox.Runner{Log: l, Handlers: handlers}).Run(ctx) }()
+	go func() { done <- (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: 64}).Run(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {

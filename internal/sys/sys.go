@@ -12,3 +12,15 @@ type Event struct {
 
 // EventType returns e.Type.
 func (e Event) EventType() string { return e.Type }
+
+// Live is a state whose holder, who loaded it in a transaction, changes it in line
+// with the events that it appends: then it need not be folded of them once more.
+// Only states of this module are, because nobody checks it but their tests.
+type Live interface{ Live(Yes) bool }
+
+// CheckLive, when it is not nil, gets each such state with what its events fold to. It
+// is for tests.
+var CheckLive func(live, folded any)
+
+// Yes keeps others from being Live by chance.
+type Yes struct{}
