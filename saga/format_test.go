@@ -89,8 +89,8 @@ func everything(t *testing.T) string {
 	deaf := slices.DeleteFunc(slices.Clone(all), func(h outbox.Handler) bool { return strings.HasSuffix(h.Type, "/child") })
 	pass := func(steps ...outbox.Step) {
 		send(t, l, steps...)
-		drain(t, l, deaf...) // so that children get as far as they can
-		drain(t, l, all...)
+		drainApart(t, l, deaf...) // so that children get as far as they can
+		drainApart(t, l, all...)
 	}
 	start(t, l, s, "x", count{})
 	start(t, l, slow, "x", count{})

@@ -1,6 +1,7 @@
 package saga_test
 
 import (
+	"flag"
 	"os"
 	"reflect"
 	"testing"
@@ -11,13 +12,18 @@ import (
 	"github.com/rollforward/rollforward/internal/sys"
 )
 
-// TestMain has all tests of the package compare the instances that decisions hold with
-// what their events fold to.
+// TestMain runs all tests of the package twice: with each step in a commit of its own,
+// and with what can be done at once. All of them compare the instances that decisions
+// hold with what their events fold to.
 func TestMain(m *testing.M) {
 	sys.CheckLive = func(live, folded any) {
 		if diff := cmp.Diff(folded, live, cmp.Exporter(func(reflect.Type) bool { return true }), cmpopts.EquateEmpty()); diff != "" {
 			panic("a decision and its events differ (-events +decision):\n" + diff)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if atOnce = 64; code == 0 && flag.Lookup("test.bench").Value.String() == "" {
+		code = m.Run()
+	}
+	os.Exit(code)
 }

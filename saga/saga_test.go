@@ -29,9 +29,24 @@ func start[S any](t testing.TB, l *eventlog.Log, s *saga.Saga[S], id string, in 
 	}
 }
 
+// atOnce is the AtOnce of the tests' runners. All tests run with -1, which is none, and
+// again with the number that many may be done at once.
+var atOnce = -1
+
 func drain(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) {
 	t.Helper()
-	if err := (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: 64}).Drain(context.Background()); err != nil {
+	drainWith(t, atOnce, l, handlers...)
+}
+
+// drainApart does nothing at once, for tests that count steps.
+func drainApart(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) {
+	t.Helper()
+	drainWith(t, -1, l, handlers...)
+}
+
+func drainWith(t testing.TB, atOnce int, l *eventlog.Log, handlers ...outbox.Handler) {
+	t.Helper()
+	if err := (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: atOnce}).Drain(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -39,9 +54,20 @@ func drain(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) {
 // run rolls steps forward until stop is called.
 func run(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) (stop func()) {
 	t.Helper()
+	return runWith(t, atOnce, l, handlers...)
+}
+
+// runApart does nothing at once, for tests that count attempts.
+func runApart(t testing.TB, l *eventlog.Log, handlers ...outbox.Handler) (stop func()) {
+	t.Helper()
+	return runWith(t, -1, l, handlers...)
+}
+
+func runWith(t testing.TB, atOnce int, l *eventlog.Log, handlers ...outbox.Handler) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: 64}).Run(ctx) }()
+	go func() { done <- (&outbox.Runner{Log: l, Handlers: handlers, AtOnce: atOnce}).Run(ctx) }()
 	return func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -1,8 +1,11 @@
 package saga
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +20,8 @@ type Tree struct {
 	Roots []*Node // in the order in which they were emitted
 }
 
-// A Node is a step of a Tree.
+// A Node is a step of a Tree. What an instance has done at once, without a step of the
+// outbox, is a Node, too, Linked and without Version and Data.
 type Node struct {
 	outbox.ChainStep
 	// Emitted are the steps that its handler enqueued, in their order.
@@ -39,6 +43,11 @@ func Trace(ctx context.Context, l *eventlog.Log, chain eventlog.ID) (*Tree, erro
 		nodes[s.ID] = n
 		order = append(order, n)
 	}
+	ran, err := atOnceOf(ctx, l, chain)
+	if err != nil {
+		return nil, fmt.Errorf("saga: trace: %w", err)
+	}
+	order = append(order, ran...)
 	for _, n := range order {
 		if cause := nodes[n.Cause]; cause != nil && cause != n {
 			cause.Emitted = append(cause.Emitted, n)
@@ -46,7 +55,43 @@ func Trace(ctx context.Context, l *eventlog.Log, chain eventlog.ID) (*Tree, erro
 			t.Roots = append(t.Roots, n)
 		}
 	}
+	if len(ran) > 0 {
+		for _, n := range order {
+			slices.SortStableFunc(n.Emitted, func(a, b *Node) int {
+				return cmp.Or(a.Time.Compare(b.Time), bytes.Compare(a.ID[:], b.ID[:]))
+			})
+		}
+	}
 	return t, nil
+}
+
+// atOnceOf returns what instances of the chain have done at once: their events say so,
+// under the step of the outbox in whose commit it was.
+func atOnceOf(ctx context.Context, l *eventlog.Log, chain eventlog.ID) (list []*Node, err error) {
+	for r, err := range l.Read(ctx, eventlog.Query{Correlation: chain, System: true}) {
+		if err != nil {
+			return nil, err
+		}
+		saga, _, ok := splitStream(r.Stream)
+		if !ok {
+			continue
+		}
+		var e event
+		if err := r.Decode(&e); err != nil {
+			return nil, err
+		}
+		n := e.Next
+		if n == nil || n.Kind != kindChange || n.Sent != 0 {
+			continue
+		}
+		typ := doType(saga, n.Step)
+		if n.Of != 0 {
+			typ = undoType(saga, n.Step)
+		}
+		list = append(list, &Node{ChainStep: outbox.ChainStep{Linked: true, Over: r.Time, Info: outbox.Info{
+			ID: r.ID, Type: typ, Target: n.On, Chain: chain, Cause: r.Meta.Causation, Time: r.Time, Shard: r.Shard}}})
+	}
+	return list, nil
 }
 
 // String draws the tree, a line for each step:

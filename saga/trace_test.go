@@ -48,11 +48,11 @@ func TestTrace(t *testing.T) {
 				}
 			}))
 		start(t, l, s, "x", count{})
-		drain(t, l, both(s, errands)...)
+		drainApart(t, l, both(s, errands)...)
 		before := trace(t, l, "round", "x").String()
 		send(t, l, say("a", "1", "x"), say("b", "1", "x"))
 		for range 3 {
-			drain(t, l, both(s, errands)...)
+			drainApart(t, l, both(s, errands)...)
 			time.Sleep(time.Second)
 		}
 		tree := trace(t, l, "round", "x")
@@ -100,7 +100,7 @@ func TestTraceOfManyChains(t *testing.T) {
 	for n := range 40 {
 		start(t, l, &transfer, fmt.Sprint(n), Transfer{"account/a", "account/b", 1})
 	}
-	drain(t, l, transfer.Handlers()...)
+	drainApart(t, l, transfer.Handlers()...)
 	for n := range 40 {
 		tree := trace(t, l, "transfer", fmt.Sprint(n))
 		lines := strings.Split(tree.String(), "\n")

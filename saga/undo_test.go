@@ -72,7 +72,7 @@ func TestUndoInReverseOrder(t *testing.T) {
 		saga.Step[trip]{Name: "five", On: on("note/5"), Do: note("note/5", "five")},
 	)
 	start(t, l, s, "x", trip{})
-	drain(t, l, s.Handlers()...)
+	drainApart(t, l, s.Handlers()...)
 	want := []string{"one", "two", "three", "un-three", "un-one"}
 	if diff := cmp.Diff(want, notes(t, l, "note")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -106,7 +106,7 @@ func TestUndoThatFails(t *testing.T) {
 			saga.Step[trip]{Name: "two", On: on("note/2"), Do: func(*eventlog.Tx, *trip) error { return outbox.Abort(errors.New("no")) }},
 		)
 		start(t, l, s, "x", trip{})
-		stop := run(t, l, s.Handlers()...)
+		stop := runApart(t, l, s.Handlers()...)
 		time.Sleep(50 * time.Millisecond)
 		if st := status(t, l, s, "x"); st.State != saga.Compensating || st.State.Ended() || count.Load() != 1 {
 			t.Errorf("%+v after %d tries", st, count.Load())
@@ -143,7 +143,7 @@ func TestAttemptsUsedUp(t *testing.T) {
 			}},
 		)
 		start(t, l, s, "x", trip{})
-		stop := run(t, l, s.Handlers()...)
+		stop := runApart(t, l, s.Handlers()...)
 		if st := await(t, l, s, "x"); st.State != saga.Compensated || tries != 3 || !strings.Contains(st.Err.Error(), "cannot be") {
 			t.Errorf("%+v after %d tries", st, tries)
 		}
