@@ -110,7 +110,7 @@ func doomed(faulty *drivertest.Faulty, in Transfer) error {
 	if err != nil {
 		return err
 	}
-	return (&outbox.Runner{Log: l, Handlers: transfer.Handlers()}).Drain(ctx)
+	return (&outbox.Runner{Log: l, Handlers: transfer.Handlers(), AtOnce: atOnce}).Drain(ctx)
 }
 
 // TestMoneyIsConserved: processes that start and run transfers come and go on a
@@ -192,7 +192,7 @@ func (s *storm) process(r *rand.Rand) {
 	ctx, crash := context.WithCancel(context.Background())
 	var work sync.WaitGroup
 	work.Go(func() {
-		r := &outbox.Runner{Log: l, Handlers: s.handlers(), Sweep: 200 * time.Millisecond, Grace: 100 * time.Millisecond}
+		r := &outbox.Runner{Log: l, Handlers: s.handlers(), Sweep: 200 * time.Millisecond, Grace: 100 * time.Millisecond, AtOnce: atOnce}
 		if err := r.Run(ctx); err != nil {
 			s.Errorf("run: %v", err)
 		}

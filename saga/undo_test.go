@@ -203,7 +203,7 @@ func TestDataTooLarge(t *testing.T) {
 }
 
 // await waits for the end of an instance, for a day at most.
-func await(t testing.TB, l *eventlog.Log, s *saga.Saga[trip], id string) saga.Status[trip] {
+func await[S any](t testing.TB, l *eventlog.Log, s *saga.Saga[S], id string) saga.Status[S] {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 24*time.Hour)
 	defer cancel()
