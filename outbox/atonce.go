@@ -11,9 +11,10 @@ import (
 
 // A lead makes those batches run one after another that change streams at once
 // which are not their own targets, so that they do not meet. It is a courtesy, not
-// a lock: what is right is decided when a batch commits. A batch has the lead until
-// it has its place in the log, so that the next one sees what it wrote. Who leads
-// for long, because of a handler that takes long, is not waited for.
+// a lock: what is right is decided when a batch commits. A batch has the lead while it
+// runs, and what it has taken until it has its place in the log, so that who comes next
+// sees what it wrote. Who leads for long, because of a handler that takes long, is not
+// waited for.
 type lead struct {
 	free chan struct{} // holds the lead when nobody has it
 	want atomic.Int32  // batches that have it or will
@@ -83,16 +84,16 @@ func (l *lead) take(stream string, b *batch) bool {
 		if o == nil {
 			l.taken[stream] = b
 			b.has = append(b.has, stream)
-		}
-		l.mu.Unlock()
-		switch {
-		case o == nil || o == b:
+			l.mu.Unlock()
 			return true
-		case !o.placing.Load():
-			return false
+		}
+		placed := o.placed
+		l.mu.Unlock()
+		if o == b || placed == nil {
+			return o == b
 		}
 		select {
-		case <-o.placed:
+		case <-placed:
 		case <-b.tx.Context().Done():
 			return false
 		}
@@ -106,8 +107,9 @@ func (l *lead) pass(b *batch) {
 		l.want.Add(-1)
 	}
 	if len(b.has) > 0 {
+		l.mu.Lock()
 		b.placed = make(chan struct{})
-		b.placing.Store(true)
+		l.mu.Unlock()
 	}
 	if b.leads {
 		b.leads = false
@@ -117,17 +119,18 @@ func (l *lead) pass(b *batch) {
 
 // drop ends what b has taken: it has its place, or will have none.
 func (l *lead) drop(b *batch) {
-	if len(b.has) > 0 {
-		l.mu.Lock()
-		for _, s := range b.has {
-			delete(l.taken, s)
-		}
-		l.mu.Unlock()
-		b.has = b.has[:0]
+	if len(b.has) == 0 {
+		return
 	}
-	if b.placing.Load() {
-		b.placing.Store(false)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range b.has {
+		delete(l.taken, s)
+	}
+	b.has = b.has[:0]
+	if b.placed != nil {
 		close(b.placed)
+		b.placed = nil
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -35,19 +34,19 @@ type batch struct {
 	linked []string             // types of the links among them
 	spent  int                  // bytes that its links need
 
-	atOnce  int      // how much more than its steps it may do at once
-	taker   *Handler // that did, or would have
-	runs    int
+	// What is done at once.
+	atOnce  int           // how many steps it may do
+	taker   *Handler      // that did, or would have
+	runs    int           // of run
 	apart   bool          // it does nothing at once any more
 	wants   bool          // it is one of those that have the lead or will
 	leads   bool          // it has the lead
 	again   bool          // it is to run again as one that wants it
 	has     []string      // streams that it has taken
-	placing atomic.Bool   // its run is over, and it has no place yet
-	placed  chan struct{} // closed when it has
-	did     int           // at once, in this run
-	late    bool          // that took too long for the steps behind
-	deep    int           // how deep in what is done at once the handler is
+	placed  chan struct{} // once its run is over: closed when it has its place
+	did     int           // steps, in this run
+	late    bool          // which took too long for the steps behind
+	deep    int           // how deep in it the handler is
 	emitter int           // the shard that stores what is enqueued
 }
 
@@ -105,13 +104,13 @@ func batchOf(tx *eventlog.Tx) *batch {
 // roll brings the items as far as it can. An error says that the store, not a
 // step, is to blame.
 func (b *batch) roll(ctx context.Context) error {
-	if err := b.load(ctx); err != nil {
-		return err
-	}
 	defer func() {
 		b.lead.pass(b)
 		b.lead.drop(b)
 	}()
+	if err := b.load(ctx); err != nil {
+		return err
+	}
 	ctx = context.WithValue(ctx, atonce.Key{}, b)
 	_, err := b.Log.Update(ctx, b.run)
 	switch {
@@ -231,12 +230,13 @@ func (b *batch) run(tx *eventlog.Tx) error {
 // begin claims a group for this batch, unless it was cut off meanwhile.
 func (b *batch) begin(i int) bool {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if i >= b.begun && b.cut {
+		b.mu.Unlock()
 		return false
 	}
 	b.begun = max(b.begun, i+1)
-	b.lead.take(b.groups[i].queue.target, b) // or they meet: one of the two runs again
+	b.mu.Unlock()
+	b.lead.take(b.groups[i].queue.target, b) // else they meet: one of the two runs again
 	return true
 }
 

@@ -37,6 +37,9 @@
 // time, is overtaken by those behind it, unless its [Policy] is Ordered; one that
 // is left to another program always is; one with a Priority overtakes others.
 //
+// What a saga does at once (see Runner.AtOnce) is no step, and overtakes those that wait
+// for the same stream.
+//
 // Many steps share a commit: those of one target, and those of other targets
 // that lie in the same shard. A step that fails is rolled back alone. A step
 // that a handler enqueues for its own target runs in the same commit if nothing

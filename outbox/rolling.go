@@ -34,7 +34,7 @@ func (e *engine) start() bool {
 			return true
 		}
 		b := e.fill(slot)
-		if len(b.groups) == 0 {
+		if b == nil {
 			continue
 		}
 		if len(b.groups) > 1 {
@@ -66,17 +66,26 @@ func (e *engine) roll(b *batch, running *int, work func(ctx context.Context) err
 	}()
 }
 
-// fill makes a batch of what is ready in a shard.
+// fill makes a batch of what is ready in a shard; nil: all of it is to wait. While
+// there are batches enough that want to do things at once, no others of their kind
+// are made.
 func (e *engine) fill(slot int) *batch {
-	b := &batch{engine: e, shard: slot, atOnce: e.few, apart: e.few <= 0 || time.Now().Before(e.shy)}
+	var b *batch
 	n, size := e.Batch, batchBytes
 	crowd := e.lead.want.Load() >= 2 && e.lead.patience() > 0
 	for n > 0 && size > 0 {
 		q := e.queues.take(slot, func(q *queue) bool {
-			return (len(b.groups) == 0 || q.faults == 0) && !(crowd && q.items[0].handler.fit > 0)
+			if crowd && q.items[0].handler.fit > 0 {
+				e.crowded = true
+				return false
+			}
+			return b == nil || q.faults == 0
 		})
 		if q == nil {
 			break
+		}
+		if b == nil {
+			b = &batch{engine: e, shard: slot, atOnce: e.few, apart: e.few <= 0 || time.Now().Before(e.shy)}
 		}
 		if fit := q.items[0].handler.fit; fit > 0 && !b.apart {
 			n = min(n, fit)
@@ -92,7 +101,7 @@ func (e *engine) fill(slot int) *batch {
 			break
 		}
 	}
-	if b.wants {
+	if b != nil && b.wants {
 		e.lead.want.Add(1)
 	}
 	return b

@@ -199,6 +199,8 @@ func TestRunnerRefuses(t *testing.T) {
 		"negative readahead": {Log: l, ReadAhead: -1},
 		"absurd readahead":   {Log: l, ReadAhead: 1e9},
 		"tiny readahead":     {Log: l, ReadAhead: 1},
+		"negative at once":   {Log: l, AtOnce: -2},
+		"absurd at once":     {Log: l, AtOnce: 1e9},
 		"short lease":        {Log: l, Sweep: time.Second, Lease: 5 * time.Second},
 		"absurd lease":       {Log: l, Lease: 48 * time.Hour},
 		"negative lease":     {Log: l, Lease: -1},

@@ -68,7 +68,7 @@ func fill(ts *testscript.TestScript, _ bool, args []string) {
 
 // roll rolls steps forward until nothing is due.
 func roll(ts *testscript.TestScript, _ bool, args []string) {
-	r := &outbox.Runner{Log: openScriptLog(ts, args[0]), Handlers: append(loans.Handlers(), creditHandlers...)}
+	r := &outbox.Runner{Log: openScriptLog(ts, args[0]), Handlers: append(loans.Handlers(), creditHandlers...), AtOnce: -1}
 	ts.Check(r.Drain(context.Background()))
 }
 

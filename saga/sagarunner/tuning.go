@@ -16,6 +16,7 @@ type tuning struct {
 	flags                     *pflag.FlagSet
 	sweep, lease, grace       time.Duration
 	batch, targets, readAhead int
+	atOnce                    int
 }
 
 func (t *tuning) addFlags(cmd *cobra.Command) {
@@ -26,13 +27,14 @@ func (t *tuning) addFlags(cmd *cobra.Command) {
 	f.IntVar(&t.batch, "batch", 128, "at most `n` steps in a commit")
 	f.IntVar(&t.targets, "targets", 16, "at most `n` batches at a time, and as many effects")
 	f.IntVar(&t.readAhead, "read-ahead", 4096, "at most `n` steps of a shard in hand")
+	f.IntVar(&t.atOnce, "at-once", 1024, "at most `n` steps of sagas in the commit of the step that they follow from (0 where other processes write to the log, too)")
 	for _, name := range tuningFlags {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions) // the flag is there
 	}
 	t.flags = f
 }
 
-var tuningFlags = []string{"sweep", "lease", "grace", "batch", "targets", "read-ahead"}
+var tuningFlags = []string{"sweep", "lease", "grace", "batch", "targets", "read-ahead", "at-once"}
 
 // apply sets the fields of r that flags set. The error is misuse.
 func (t *tuning) apply(r *outbox.Runner) error {
@@ -50,8 +52,13 @@ func (t *tuning) apply(r *outbox.Runner) error {
 			return err
 		}
 	}
+	if t.flags.Changed("at-once") {
+		if r.AtOnce = t.atOnce; r.AtOnce == 0 {
+			r.AtOnce = -1
+		}
+	}
 	if err := (&outbox.Runner{Log: r.Log, Sweep: r.Sweep, Lease: r.Lease, Grace: r.Grace,
-		Batch: r.Batch, Targets: r.Targets, ReadAhead: r.ReadAhead}).Check(); err != nil {
+		Batch: r.Batch, Targets: r.Targets, ReadAhead: r.ReadAhead, AtOnce: r.AtOnce}).Check(); err != nil {
 		return cli.Usage("%w", err)
 	}
 	return nil

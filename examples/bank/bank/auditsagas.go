@@ -57,9 +57,9 @@ func (e *examination) transfer(st saga.Status[Transfer]) {
 }
 
 // expect holds the postings of an instance against what they have to be.
-func (e *examination) expect(i saga.Info, got, want []leg) {
-	if !slices.Equal(got, want) {
-		e.problem("%s %s is %s and has the postings %v, want %v", i.Saga, i.ID, i.State, got, want)
+func (e *examination) expect(i saga.Info, got []leg, want steps) {
+	if !want.are(got) {
+		e.problem("%s %s is %s and has the postings %v, want %v", i.Saga, i.ID, i.State, got, slices.Concat(want...))
 	}
 }
 

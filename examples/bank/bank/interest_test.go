@@ -170,6 +170,7 @@ func TestInterestGoesOn(t *testing.T) {
 		for ; interestOf(t, log).State != saga.Completed; lives++ {
 			ctx, stop := context.WithTimeout(t.Context(), time.Minute) // when it has ended before
 			r := bank.Sagas(log)
+			r.AtOnce = 8
 			var seen atomic.Int64
 			r.Hooks.Batch = func(outbox.BatchInfo) {
 				if seen.Add(1) == int64(5+lives%7) {

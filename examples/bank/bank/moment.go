@@ -11,10 +11,10 @@ import (
 // A moment collects what was posted at one time.
 type moment struct {
 	time     time.Time
-	sums     map[sumKey]*big.Int // outside of sagas
-	legs     map[string][]leg    // of sagas
-	recorded int                 // postings that transactions claim
-	posted   int                 // postings that name a transaction
+	sums     map[sumKey]*big.Int    // outside of sagas
+	legs     map[string][]placedLeg // of sagas
+	recorded int                    // postings that transactions claim
+	posted   int                    // postings that name a transaction
 }
 
 // A sumKey names what must sum to zero: a transaction, or what was posted
@@ -52,7 +52,7 @@ func (b *Books) settle() {
 		b.problem("at %s transactions claim %d postings and have %d", at, m.recorded, m.posted)
 	}
 	for saga, legs := range m.legs {
-		b.legs[saga] = append(b.legs[saga], inOrder(legs)...)
+		b.legs[saga] = append(b.legs[saga], inPlace(legs)...)
 	}
 	b.now = moment{}
 }

@@ -115,7 +115,7 @@ func (b *Books) post(r eventlog.Record) error {
 		return err
 	}
 	if e.Saga != "" {
-		b.leg(f, id, e)
+		b.leg(&r, f, id, e)
 	}
 	if err := f.fold(r); err != nil {
 		return err
