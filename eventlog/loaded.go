@@ -191,9 +191,8 @@ func (s *loaded[S]) follow(tx *Tx, p *part) {
 		}
 	}
 	if ok {
-		next := s.folding
-		next.stamp(p, uint32(i))
-		next.offer(p)
+		s.stamp(p, uint32(i)) // nobody has it any more
+		s.offer(p)
 	}
 }
 

@@ -19,23 +19,30 @@ const (
 // it returns is done in it.
 type reading func(ctx context.Context) (func(), error)
 
+var (
+	loading  = []func(s *source, now time.Time) reading{(*source).load}
+	readings = []func(s *source, now time.Time) reading{(*source).ahead, (*source).again, (*source).recount,
+		(*source).timers, (*source).unpark, (*source).drainStop}
+)
+
+const scans = 3 // the first of the readings that is one of cells
+
 // read starts the next reading, if there is something to read and room for it.
 // The kinds of reading take turns; those of cells wait while cells are saved.
 func (s *source) read(now time.Time) {
 	if s.reading || s.lost || now.Before(s.pause) {
 		return
 	}
-	kinds := []func(now time.Time) reading{s.ahead, s.again, s.recount, s.timers, s.unpark, s.drainStop}
-	scans := 3 // the first of those of cells
+	kinds := readings
 	if !s.loaded {
-		kinds = []func(time.Time) reading{s.load}
+		kinds = loading
 	}
 	for i := range kinds {
 		k := (s.rotation + i) % len(kinds)
 		if k >= scans && (s.saving || s.overdue(now)) {
 			continue
 		}
-		next := kinds[k](now)
+		next := kinds[k](s, now)
 		if next == nil {
 			continue
 		}
@@ -219,12 +226,14 @@ func (s *source) reread(from uint64, items []*item) {
 // timers reads what will soon be due.
 func (s *source) timers(time.Time) reading {
 	now := s.Log.Now()
-	if s.visiting || s.horizon > dueFrom(s.shard, now.Add(s.Sweep)) || len(s.alarms) > maxAlarms/2 {
+	if soon := now.Add(s.Sweep); s.visiting || len(s.alarms) > maxAlarms/2 || s.seen.After(soon) || s.horizon > dueFrom(s.shard, soon) {
 		return nil
 	}
-	to := dueFrom(s.shard, now.Add(2*s.Sweep))
+	far := now.Add(2 * s.Sweep)
+	to := dueFrom(s.shard, far)
 	if s.mark.Due == 0 && s.doubt == nil && !s.guest { // none are there
 		s.extend(to)
+		s.seen = far
 		return nil
 	}
 	from := max(s.horizon, cellsOf(dueCells, s.shard))

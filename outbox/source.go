@@ -39,8 +39,9 @@ type source struct {
 	drops map[string]struct{} // cells whose items are over
 	doubt *saving             // of which it is not known whether it is done
 
-	alarms  alarms // what waits and stands before the horizon
-	horizon string // a key of cells of what is due: those from here on are not read yet
+	alarms  alarms    // what waits and stands before the horizon
+	seen    time.Time // the horizon is at least there; zero: see horizon
+	horizon string    // a key of cells of what is due: those from here on are not read yet
 	celled  map[uint64]*item
 	parked  []parkedType // to be read, now that their type is known
 	stops   map[string]*stop
@@ -257,6 +258,7 @@ func (s *source) arm(it *item) {
 			return
 		}
 		if len(s.alarms) >= maxAlarms {
+			s.seen = time.Time{}
 			s.horizon = key // the cells from here on are read later
 			return
 		}

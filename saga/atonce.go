@@ -46,6 +46,9 @@ func (d *decision) atOnce(c *command, n *next, step stepper, typ string) bool {
 			if err := guard(func() error { return j.work(d.tx, n.Of != 0) }); err != nil {
 				return err
 			}
+			if r.N = j.N; d.prog.equal(j.data, d.data) {
+				return nil // nothing has changed
+			}
 			r, err = j.result()
 			return err
 		})

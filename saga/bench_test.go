@@ -3,6 +3,7 @@ package saga_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -48,24 +49,26 @@ func benchLog(b *testing.B) *eventlog.Log {
 	return l
 }
 
-// clients calls fn n times from benchClients goroutines and returns the rate.
-func clients(b *testing.B, n int, fn func(i int) error) float64 {
+// clients calls fn from benchClients goroutines, n times or for as long as a time, and
+// returns the rate.
+func clients(b *testing.B, n int, long time.Duration, fn func(i int) error) float64 {
 	b.Helper()
-	var next atomic.Int64
+	var next, done atomic.Int64
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for range benchClients {
 		wg.Go(func() {
-			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
+			for i := int(next.Add(1)); i <= n && (long == 0 || time.Since(begin) < long); i = int(next.Add(1)) {
 				if err := fn(i); err != nil {
 					b.Error(err)
 					return
 				}
+				done.Add(1)
 			}
 		})
 	}
 	wg.Wait()
-	return float64(n) / time.Since(begin).Seconds()
+	return float64(done.Load()) / time.Since(begin).Seconds()
 }
 
 // transfer3 is a transfer of three steps: debit, credit, and a fee.
@@ -76,14 +79,14 @@ var transfer3 = saga.Saga[Transfer]{Name: "transfer", Version: 1, Steps: append(
 })}
 
 // BenchmarkTransfer runs transfers in three steps, from start to end, and compares with
-// 64 clients that append one of their events at a time; embedded and durable, in the
-// same run. In "waiting" each of 64 clients waits for the end of its transfer before it
+// 64 clients that append one of their events at a time, for as long; embedded and
+// durable, in the same run. In "waiting" each of 64 clients waits for the end of its transfer before it
 // starts the next; in "backlog" they start all, and then all are brought to their end.
 func BenchmarkTransfer(b *testing.B) {
 	b.Run("waiting", func(b *testing.B) {
 		compare(b, func(l *eventlog.Log) float64 {
 			defer runBench(b, l)()
-			return clients(b, b.N, func(i int) error {
+			return clients(b, b.N, 0, func(i int) error {
 				if err := startBench(b, l, i); err != nil {
 					return err
 				}
@@ -98,7 +101,7 @@ func BenchmarkTransfer(b *testing.B) {
 	b.Run("backlog", func(b *testing.B) {
 		compare(b, func(l *eventlog.Log) float64 {
 			begin := time.Now()
-			clients(b, b.N, func(i int) error { return startBench(b, l, i) })
+			clients(b, b.N, 0, func(i int) error { return startBench(b, l, i) })
 			if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Targets: 64}).Drain(b.Context()); err != nil {
 				b.Error(err)
 			}
@@ -123,7 +126,8 @@ func compare(b *testing.B, run func(l *eventlog.Log) float64) {
 	b.ResetTimer()
 	transfers := run(l)
 	b.StopTimer()
-	appends := clients(b, 20_000, func(i int) error {
+	long := time.Duration(float64(b.N) / transfers * float64(time.Second))
+	appends := clients(b, math.MaxInt, long, func(i int) error {
 		_, err := l.Append(b.Context(), fmt.Sprintf("account/%d", i%benchAccounts), nil, Posted{1})
 		return err
 	})

@@ -26,6 +26,7 @@ type decision struct {
 	batch  atonce.Batch // in which things can be done at once; nil: they cannot
 	ran    *reply       // of the execution that was noted last, if it was done at once
 	did    bool         // something was
+	room   event        // of the event of succeed; the one before is put when the next one comes
 }
 
 // load makes ready for a message to an instance. One of an earlier version moves,

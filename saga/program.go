@@ -27,7 +27,8 @@ type program interface {
 	step(name string) stepper // nil: there is none
 	following(name string) string
 	decode(data []byte) (any, error)
-	copy(data any) any // nil: it takes decoding anew
+	copy(data any) any   // nil: it takes decoding anew
+	equal(a, b any) bool // false: or it is not known
 }
 
 // A stepper is a Step without its type.
@@ -126,6 +127,11 @@ func (s *Saga[S]) copy(data any) any {
 	}
 	v := *data.(*S)
 	return &v
+}
+
+func (s *Saga[S]) equal(a, b any) bool {
+	t := reflect.TypeFor[S]()
+	return sys.Plain(t) && t.Comparable() && any(*a.(*S)) == any(*b.(*S))
 }
 
 func (s *Saga[S]) migrations() []*migration {

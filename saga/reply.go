@@ -63,7 +63,8 @@ func (d *decision) convert(r *reply) error {
 // succeed goes on behind what was done, or undone.
 func (d *decision) succeed(r reply) error {
 	cur := d.i.Cur
-	e := &event{N: cur.N, Step: cur.Step, Data: r.Data}
+	e := &d.room
+	*e = event{N: cur.N, Step: cur.Step, Data: r.Data}
 	if d.i.State == Compensating {
 		e.Of = cur.Of
 		if err := d.note(evUndone, e); err != nil {

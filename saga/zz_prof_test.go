@@ -33,7 +33,20 @@ func BenchmarkZZ(b *testing.B) {
 	var m0, m1 runtime.MemStats
 	runtime.ReadMemStats(&m0)
 	c0, t0 := cpuNow(), time.Now()
-	clients(b, n, func(i int) error { return startBench(b, l, i) })
+	if os.Getenv("FLOW") != "" {
+		stop := runBench(b, l)
+		clients(b, n, 0, func(i int) error { return startBench(b, l, i) })
+		tt := time.Now()
+		for i := range 64 {
+			if _, err := transfer3.Await(b.Context(), l, fmt.Sprint(n-i)); err != nil {
+				b.Error(err)
+			}
+		}
+		stop()
+		fmt.Printf("flow %.1f cpu %.1f wall; %.0f/s rest %v\n", float64(cpuNow()-c0)/float64(n)/1e3, float64(time.Since(t0))/float64(n)/1e3, float64(n)/time.Since(t0).Seconds(), time.Since(tt))
+	} else {
+		clients(b, n, 0, func(i int) error { return startBench(b, l, i) })
+	}
 	if os.Getenv("ZZP") == "start" {
 		pprof.StopCPUProfile()
 	}
@@ -57,14 +70,14 @@ func BenchmarkZZ(b *testing.B) {
 		return
 	}
 	c3, t3 := cpuNow(), time.Now()
-	clients(b, 20_000, func(i int) error {
+	clients(b, 20_000, 0, func(i int) error {
 		_, err := l.Append(b.Context(), fmt.Sprintf("account/%d", i%benchAccounts), nil, Posted{1})
 		return err
 	})
 	r1 = time.Since(t3)
 	fmt.Printf("append 20k: %.1f cpu %.0f/s\n", float64(cpuNow()-c3)/20e3/1e3, 20e3/r1.Seconds())
 	c3, t3 = cpuNow(), time.Now()
-	clients(b, 200_000, func(i int) error {
+	clients(b, 200_000, 0, func(i int) error {
 		_, err := l.Append(b.Context(), fmt.Sprintf("account/%d", i%benchAccounts), nil, Posted{1})
 		return err
 	})

@@ -72,7 +72,7 @@ func (p *process) live(ctx context.Context) {
 		}
 		return
 	}
-	r := &outbox.Runner{Log: l, Handlers: p.handlers, Name: name, Grace: 100 * time.Millisecond}
+	r := &outbox.Runner{Log: l, Handlers: p.handlers, Name: name, Grace: 100 * time.Millisecond, AtOnce: []int{-1, 64}[p.number%2]}
 	if err := r.Run(ctx); err != nil && p.healthy() {
 		p.Errorf("sagatest: %v", err)
 	}
