@@ -124,6 +124,11 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 			return nil
 		}
 	}
+	if c.fetchRecent(r) {
+		c.limit = min(4*c.limit, pageLimit)
+		c.forward()
+		return nil
+	}
 	n, bytes := 0, 0
 	for raw, err := range c.commits(ctx, r) {
 		if err != nil {

@@ -21,6 +21,7 @@ type lane struct {
 	tailTime  int64           // of the commit at tail
 	epoch     uint64          // changes when pending commits were lost
 	window    window
+	recent    recent
 	pending   []*part // commits in flight and queued, in order
 	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves

@@ -122,6 +122,7 @@ func (m *member) uses(key string, version uint64) bool {
 
 // publish makes a group's commits visible and answers.
 func (l *Log) publish(g *group) {
+	exclusive := l.driver.Exclusive()
 	l.mu.Lock()
 	var heads []driver.Head
 	g.land()
@@ -132,6 +133,11 @@ func (l *Log) publish(g *group) {
 		}
 		ln.tail += driver.Revision(n)
 		ln.tailTime = ln.pending[n-1].commit.time
+		if exclusive {
+			for _, p := range ln.pending[:n] {
+				ln.recent.keep(p)
+			}
+		}
 		ln.pending = slices.Delete(ln.pending, 0, n)
 		ln.window.evict(ln.tail)
 		ln.moved()

@@ -27,7 +27,7 @@ const (
 	typeDiscarded = "$step.discarded" // in $dead/N: it never runs
 )
 
-func stepsStream(shard int) string    { return "$steps/" + strconv.Itoa(shard) }
+func stepsStream(shard int) string    { return sys.StepsPrefix + strconv.Itoa(shard) }
 func outcomesStream(shard int) string { return "$outcomes/" + strconv.Itoa(shard) }
 func deadStream(shard int) string     { return "$dead/" + strconv.Itoa(shard) }
 

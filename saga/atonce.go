@@ -43,11 +43,8 @@ func (d *decision) atOnce(c *command, n *next, step stepper, typ string) bool {
 	var r reply
 	err = d.batch.For(n.On, func() error {
 		return d.tx.Savepoint(func() error {
-			if err := guard(func() error { return j.work(d.tx, n.Of != 0) }); err != nil {
+			if err := guard(func() error { _, err := j.work(d.tx, n.Of != 0); return err }); err != nil {
 				return err
-			}
-			if r.N = j.N; d.prog.equal(j.data, d.data) {
-				return nil // nothing has changed
 			}
 			r, err = j.result()
 			return err
@@ -76,9 +73,10 @@ func (d *decision) fresh() (any, error) {
 	return d.prog.decode([]byte(d.i.Data))
 }
 
-// reply tells the instance what became of its command, or lets it decide at once.
-func (w *worker) reply(tx *eventlog.Tx, id string, r *reply) error {
-	b, stream := atonce.Of(tx), streamOf(w.name, id)
+// reply tells the instance what became of its command, or lets it decide at once. same
+// is the data of the command, nil when it has changed.
+func (w *worker) reply(tx *eventlog.Tx, c *command, r *reply, same any) error {
+	b, stream := atonce.Of(tx), streamOf(w.name, c.ID)
 	if b != nil && b.Take(typeOf(w.name, toReply), stream) {
 		err := b.For(stream, func() error {
 			return tx.Savepoint(func() error {
@@ -86,7 +84,9 @@ func (w *worker) reply(tx *eventlog.Tx, id string, r *reply) error {
 				if err != nil {
 					return err
 				}
-				d.batch = b
+				if d.batch = b; same != nil && c.V == d.i.Version && d.i.Data == string(c.Data) {
+					d.data = same
+				}
 				return d.answer(*r)
 			})
 		})
@@ -94,7 +94,7 @@ func (w *worker) reply(tx *eventlog.Tx, id string, r *reply) error {
 			return err
 		}
 	}
-	m, err := message(w.name, id, toReply, r)
+	m, err := message(w.name, c.ID, toReply, r)
 	if err != nil {
 		return err
 	}

@@ -81,11 +81,12 @@ var transfer3 = saga.Saga[Transfer]{Name: "transfer", Version: 1, Steps: append(
 // BenchmarkTransfer runs transfers in three steps, from start to end, and compares with
 // 64 clients that append one of their events at a time, for as long; embedded and
 // durable, in the same run. In "waiting" each of 64 clients waits for the end of its transfer before it
-// starts the next; in "backlog" they start all, and then all are brought to their end.
+// starts the next; in "streaming" they start one after the other, and all are brought to
+// their end meanwhile; in "backlog" they start all, and then all are brought to their end.
 func BenchmarkTransfer(b *testing.B) {
 	b.Run("waiting", func(b *testing.B) {
 		compare(b, func(l *eventlog.Log) float64 {
-			defer runBench(b, l)()
+			defer runBench(b, l, outbox.Hooks{})()
 			return clients(b, b.N, 0, func(i int) error {
 				if err := startBench(b, l, i); err != nil {
 					return err
@@ -98,24 +99,33 @@ func BenchmarkTransfer(b *testing.B) {
 			})
 		})
 	})
+	b.Run("streaming", func(b *testing.B) {
+		compare(b, func(l *eventlog.Log) float64 {
+			left, last := b.N, make(chan struct{})
+			stop := runBench(b, l, outbox.Hooks{Step: func(s outbox.StepInfo) {
+				if s.Type != "$saga/transfer/fee/do" || s.Outcome != outbox.StepDone {
+					return
+				}
+				if left--; left == 0 {
+					close(last)
+				}
+			}})
+			begin := time.Now()
+			clients(b, b.N, 0, func(i int) error { return startBench(b, l, i) })
+			<-last
+			rate := float64(b.N) / time.Since(begin).Seconds()
+			stop()
+			endBench(b, l)
+			return rate
+		})
+	})
 	b.Run("backlog", func(b *testing.B) {
 		compare(b, func(l *eventlog.Log) float64 {
 			begin := time.Now()
 			clients(b, b.N, 0, func(i int) error { return startBench(b, l, i) })
-			if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Targets: 64}).Drain(b.Context()); err != nil {
-				b.Error(err)
-			}
+			drainBench(b, l)
 			rate := float64(b.N) / time.Since(begin).Seconds()
-			ended := 0
-			for st, err := range transfer3.Instances(b.Context(), l) {
-				if err != nil || st.State != saga.Completed {
-					b.Fatal(st.State, st.Err, err)
-				}
-				ended++
-			}
-			if ended != b.N {
-				b.Errorf("%d of %d transfers", ended, b.N)
-			}
+			endBench(b, l)
 			return rate
 		})
 	})
@@ -142,11 +152,32 @@ func startBench(b *testing.B, l *eventlog.Log, i int) error {
 	return err
 }
 
-func runBench(b *testing.B, l *eventlog.Log) (stop func()) {
+func drainBench(b *testing.B, l *eventlog.Log) {
+	if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers()}).Drain(b.Context()); err != nil {
+		b.Error(err)
+	}
+}
+
+// endBench checks that all transfers are at their end.
+func endBench(b *testing.B, l *eventlog.Log) {
+	drainBench(b, l) // what is to be told to them still
+	ended := 0
+	for st, err := range transfer3.Instances(b.Context(), l) {
+		if err != nil || st.State != saga.Completed {
+			b.Fatal(st.State, st.Err, err)
+		}
+		ended++
+	}
+	if ended != b.N {
+		b.Errorf("%d of %d transfers", ended, b.N)
+	}
+}
+
+func runBench(b *testing.B, l *eventlog.Log, hooks outbox.Hooks) (stop func()) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var work sync.WaitGroup
 	work.Go(func() {
-		if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Targets: 64}).Run(ctx); err != nil {
+		if err := (&outbox.Runner{Log: l, Handlers: transfer3.Handlers(), Hooks: hooks}).Run(ctx); err != nil {
 			b.Error(err)
 		}
 	})

@@ -37,6 +37,7 @@ type job struct {
 	step  stepper
 	moved bool // to the data of a newer version
 	data  any
+	same  bool // it has not changed
 }
 
 // open makes a command ready. An error says that nobody here can do it: errNewer
@@ -63,6 +64,9 @@ func (w *worker) open(c command) (*job, error) {
 // result makes the reply to a job that is done.
 func (j *job) result() (reply, error) {
 	r := reply{N: j.N}
+	if j.same && !j.moved {
+		return r, nil
+	}
 	data, err := encode(j.data)
 	if err != nil {
 		return r, outbox.Abort(err)
@@ -78,23 +82,28 @@ func (w *worker) change(tx *eventlog.Tx, raw outbox.Raw) error {
 	if err != nil {
 		return err
 	}
-	r, err := w.work(tx, c)
+	var same any // the data, if it has not changed
+	r, err := w.run(c, func(j *job) (err error) { same, err = j.work(tx, w.undo); return err })
 	if err != nil {
 		return err
 	}
-	return w.reply(tx, c.ID, &r)
+	return w.reply(tx, &c, &r, same)
 }
 
-// work does what lies in the log.
-func (w *worker) work(tx *eventlog.Tx, c command) (reply, error) {
-	return w.run(c, func(j *job) error { return j.work(tx, w.undo) })
-}
-
-func (j *job) work(tx *eventlog.Tx, undo bool) error {
+// work does what lies in the log. It returns data that has not changed, so that it need
+// not be encoded and decoded; nil: it has, or that is not known.
+func (j *job) work(tx *eventlog.Tx, undo bool) (same any, err error) {
+	same = j.prog.copy(j.data)
 	if undo {
-		return j.step.undo(tx, j.data)
+		err = j.step.undo(tx, j.data)
+	} else {
+		err = j.step.do(tx, j.data)
 	}
-	return j.step.do(tx, j.data)
+	if same != nil && !j.prog.equal(same, j.data) {
+		same = nil
+	}
+	j.same = same != nil
+	return same, err
 }
 
 func (w *worker) run(c command, fn func(*job) error) (reply, error) {

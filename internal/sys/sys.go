@@ -2,6 +2,8 @@
 // system streams, whose names start with $.
 package sys
 
+import "strings"
+
 // An Event is appended to a system stream. Its type and tags may start with $.
 // Data is JSON. Data and Tags belong to the log from then on: nobody changes them.
 type Event struct {
@@ -12,6 +14,13 @@ type Event struct {
 
 // EventType returns e.Type.
 func (e Event) EventType() string { return e.Type }
+
+// StepsPrefix begins the names of the streams of steps.
+const StepsPrefix = "$steps/"
+
+// Fresh reports whether a stream is read a moment after it was written, by the runner
+// that its commit woke.
+func Fresh(stream string) bool { return strings.HasPrefix(stream, StepsPrefix) }
 
 // Live is a state whose holder, who loaded it in a transaction, changes it in line
 // with the events that it appends: then it need not be folded of them once more.
