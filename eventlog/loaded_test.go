@@ -40,6 +40,15 @@ func TestLoadAgain(t *testing.T) {
 			maps:   counting("maps", func(s *mapState) *map[string]int { return &s.Texts })}
 		update(t, l, func(tx *eventlog.Tx) error {
 			a.tx, a.streams = tx, map[string]string{"a": "durable "}
+			for n := range rapid.SampledFrom([]int{0, 5, 30, 40}).Draw(rt, "others") { // few and many events and states
+				other := fmt.Sprint("other", n)
+				if err := tx.Append(other, eventlog.Tagged(entry{"x"}, other)); err != nil {
+					return err
+				}
+				if d, err := diaries.Load(tx, other); err != nil || d.Text != "x " {
+					rt.Fatalf("%s holds %+v, %v", other, d, err)
+				}
+			}
 			return a.some(3)
 		})
 		for stream, want := range a.streams {
