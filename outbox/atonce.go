@@ -106,7 +106,7 @@ func (l *lead) pass(b *batch) {
 		b.wants = false
 		l.want.Add(-1)
 	}
-	if len(b.has) > 0 {
+	if len(b.has) > 0 && b.placed == nil {
 		l.mu.Lock()
 		b.placed = make(chan struct{})
 		l.mu.Unlock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -79,8 +81,9 @@ var transfer3 = saga.Saga[Transfer]{Name: "transfer", Version: 1, Steps: append(
 })}
 
 // BenchmarkTransfer runs transfers in three steps, from start to end, and compares with
-// 64 clients that append one of their events at a time, for as long; embedded and
-// durable, in the same run. In "waiting" each of 64 clients waits for the end of its transfer before it
+// 64 clients that append one event at a time, for as long; embedded and durable, in the
+// same run: events of 256 bytes on conditions, as `eventlog bench` does ("ratio"), and the
+// tiny events that the transfers are made of, without ("posting-ratio"). In "waiting" each of 64 clients waits for the end of its transfer before it
 // starts the next; in "streaming" they start one after the other, and all are brought to
 // their end meanwhile; in "backlog" they start all, and then all are brought to their end.
 func BenchmarkTransfer(b *testing.B) {
@@ -133,17 +136,74 @@ func BenchmarkTransfer(b *testing.B) {
 
 func compare(b *testing.B, run func(l *eventlog.Log) float64) {
 	l := benchLog(b)
+	notes := newNoteBench(b, l)
 	b.ResetTimer()
 	transfers := run(l)
 	b.StopTimer()
 	long := time.Duration(float64(b.N) / transfers * float64(time.Second))
-	appends := clients(b, math.MaxInt, long, func(i int) error {
+	appends := notes.append(b, long)
+	postings := clients(b, math.MaxInt, long, func(i int) error {
 		_, err := l.Append(b.Context(), fmt.Sprintf("account/%d", i%benchAccounts), nil, Posted{1})
 		return err
 	})
 	b.ReportMetric(transfers, "transfers/s")
 	b.ReportMetric(appends, "appends/s")
 	b.ReportMetric(transfers/appends, "ratio")
+	b.ReportMetric(postings, "postings/s")
+	b.ReportMetric(transfers/postings, "posting-ratio")
+}
+
+// noteBench appends as `eventlog bench` does: events of 256 bytes, each to one of 10,000
+// streams of which its client knows the version: that is the condition.
+type noteBench struct {
+	log      *eventlog.Log
+	versions [benchClients][]uint64
+	texts    []Note
+}
+
+type Note struct{ Text string }
+
+func (Note) EventType() string { return "bench.note" }
+
+func newNoteBench(b *testing.B, l *eventlog.Log) *noteBench {
+	n := &noteBench{log: l, texts: make([]Note, 4096)}
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range n.texts {
+		for len(n.texts[i].Text) < 256-len(`{"Text":""}`) {
+			n.texts[i].Text += strconv.Itoa(r.IntN(1e6)) + "transfer account amount "[:6+r.IntN(18)]
+		}
+		n.texts[i].Text = n.texts[i].Text[:256-len(`{"Text":""}`)]
+	}
+	for c := range n.versions {
+		n.versions[c] = make([]uint64, 10_000/benchClients)
+	}
+	n.append(b, 500*time.Millisecond) // the streams are there, as for the transfers the accounts are
+	return n
+}
+
+func (n *noteBench) append(b *testing.B, long time.Duration) float64 {
+	var client, done atomic.Int64
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for range benchClients {
+		wg.Go(func() {
+			c := int(client.Add(1)) - 1
+			r := rand.New(rand.NewPCG(uint64(c), 3))
+			for time.Since(begin) < long {
+				k := r.IntN(len(n.versions[c]))
+				version := &n.versions[c][k]
+				_, err := n.log.Append(b.Context(), fmt.Sprintf("note/%d/%d", c, k), &eventlog.AppendOptions{Expect: eventlog.Exactly(*version)}, n.texts[r.IntN(len(n.texts))])
+				if err != nil {
+					b.Error(err)
+					return
+				}
+				*version++
+				done.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	return float64(done.Load()) / time.Since(begin).Seconds()
 }
 
 func startBench(b *testing.B, l *eventlog.Log, i int) error {
