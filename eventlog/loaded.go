@@ -178,7 +178,10 @@ func (s *loaded[S]) follow(tx *Tx, p *part) {
 	}
 	first := p.spans[i].first
 	live, ok := any(&s.state).(sys.Live)
-	ok = ok && live.Live(sys.Yes{}) && s.last == nil && s.rollbacks == tx.rollbacks && s.version+1 == first
+	ok = ok && s.last == nil && s.rollbacks == tx.rollbacks && s.version+1 == first
+	if ok {
+		s.settle(live, p, uint32(i))
+	}
 	if !ok || sys.CheckLive != nil {
 		next := &folding[S]{Model: s.Model, log: s.log, lane: s.lane, stream: s.stream, key: s.key}
 		next.start(&sight{lane: p.lane, tail: p.rev})
@@ -191,8 +194,7 @@ func (s *loaded[S]) follow(tx *Tx, p *part) {
 		}
 	}
 	if ok {
-		s.stamp(p, uint32(i)) // nobody has it any more
-		s.offer(p)
+		s.offer(p) // nobody has it any more
 	}
 }
 
@@ -210,11 +212,14 @@ func (f *folding[S]) write(p *part, span uint32) error {
 	return nil
 }
 
-// stamp says that the state has them already.
-func (f *folding[S]) stamp(p *part, span uint32) {
+// settle says that the state has them already.
+func (f *folding[S]) settle(state sys.Live, p *part, span uint32) {
+	at := &placed{p.commit, p.lane.shard, p.rev}
 	for n := range p.commit.events {
 		if e := &p.commit.events[n]; e.span == span {
-			f.version, f.last, f.rev = e.version, p.commit.id.event(int(e.index)), p.rev
+			r := at.record(f.log, at.shard, at.rev, e)
+			f.version, f.last, f.rev = e.version, r.ID, p.rev
+			state.Settle(sys.Yes{}, e.version, e.typ, r.Meta.Correlation)
 		}
 	}
 }

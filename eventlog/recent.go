@@ -66,6 +66,7 @@ func (r *recent) keep(p *part) {
 // r.Limit, but none behind revision tail. ok is false when older commits may be among
 // them; done when there are no others.
 func (r *recent) find(list []placed, stream string, in driver.Range, tail driver.Revision) (_ []placed, done, ok bool) {
+	in.From = max(in.From, 1)
 	for i := range r.commits {
 		c := &r.commits[i]
 		at := slices.IndexFunc(c.spans, func(s streamSpan) bool { return s.name == stream })
@@ -99,7 +100,10 @@ func (c *cursor) fetchRecent(r driver.Range) bool {
 	defer c.log.mu.Unlock()
 	tail := ln.tail
 	if c.sight != nil {
-		tail = min(tail, c.sight.tail)
+		if tail < c.sight.tail { // a View has seen what is not here yet
+			return false
+		}
+		tail = c.sight.tail
 	}
 	page, done, ok := ln.recent.find(c.page, c.key, r, tail)
 	if !ok {

@@ -99,9 +99,8 @@ func (tx *Tx) OnRollback(f func()) {
 // OnPlaced calls f when the transaction has its place behind all that it saw:
 // Updates of this process that begin then see what it wrote, though it is not
 // durable yet and may still come to nothing. It is for libraries that keep Updates
-// of the same streams out of each other's way. f must not use tx, and is the only
-// one.
-func (tx *Tx) OnPlaced(f func()) { tx.placed = f }
+// of the same streams out of each other's way. f must not use tx.
+func (tx *Tx) OnPlaced(f func()) { tx.placed = append(tx.placed, f) }
 
 // growBeside is grow for something else than an event, of which a rollback could
 // not tell how large it was.

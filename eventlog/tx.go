@@ -38,7 +38,7 @@ type Tx struct {
 	sizes     []shardSize // of what is written, by shard
 
 	turn   *turn
-	placed func() // see OnPlaced
+	placed []func() // see OnPlaced
 
 	room struct { // for the usual few, in one allocation
 		reads  [1]read

@@ -227,8 +227,8 @@ func (l *Log) submit(ctx context.Context, tx *Tx, m *member) error {
 	if err := l.enter(ctx, tx, m); err != nil {
 		return err
 	}
-	if tx.placed != nil {
-		tx.placed()
+	for _, f := range tx.placed {
+		f()
 	}
 	select {
 	case err := <-m.done:

@@ -144,7 +144,7 @@ func (b *batch) Take(typ, stream string) bool {
 		return false
 	}
 	b.taker = b.at.handler
-	if !b.leads && b.taker.fit == 0 { // nobody knew that it would do things at once
+	if !b.leads && b.at.novel {
 		b.again = true
 		return false
 	}
@@ -154,23 +154,29 @@ func (b *batch) Take(typ, stream string) bool {
 	if b.apart = !b.leads; b.apart {
 		return false
 	}
-	return b.lead.take(stream, b)
+	return (b.did == 0 || !b.lead.long()) && b.lead.take(stream, b)
 }
 
 // For implements [atonce.Batch].
 func (b *batch) For(stream string, fn func() error) error {
-	outer := b.emitter
+	outer, returned := b.emitter, false
 	b.emitter = b.Log.ShardOf(stream)
 	b.deep++
-	defer func() { b.emitter = outer; b.deep-- }()
-	return fn()
+	defer func() {
+		b.emitter = outer
+		b.deep--
+		b.at.inside = !returned
+	}()
+	err := fn()
+	returned = true
+	return err
 }
 
 // Did implements [atonce.Batch].
 func (b *batch) Did(typ string) {
 	n := len(b.linked)
 	b.tx.OnRollback(func() { b.linked = b.linked[:n] })
-	b.linked = append(b.linked, typ)
+	b.linked = append(b.linked, b.handlers.of(typ).Type)
 	b.did++
 }
 
@@ -185,9 +191,9 @@ func (e *engine) learn(b *batch) {
 	switch {
 	case h == nil:
 		return
-	case b.runs > 1:
+	case b.runs > 1 && !b.halved:
 		if e.few /= 2; e.few < minAtOnce {
-			e.few, e.shy = minAtOnce, time.Now().Add(shyness)
+			e.few, e.shy = min(e.AtOnce, minAtOnce), time.Now().Add(shyness)
 		}
 	default:
 		e.few = min(e.AtOnce, e.few+e.few/8)

@@ -38,6 +38,7 @@ type batch struct {
 	atOnce  int           // how many steps it may do
 	taker   *Handler      // that did, or would have
 	runs    int           // of run
+	halved  bool          // because a run was too much
 	apart   bool          // it does nothing at once any more
 	wants   bool          // it is one of those that have the lead or will
 	leads   bool          // it has the lead
@@ -68,6 +69,8 @@ type work struct {
 	stored  []byte // the item's, when the batch was made
 	step    *enqueued
 	left    bool  // for another batch
+	novel   bool  // nobody knew whether its handler does things at once
+	inside  bool  // its handler did not come back from what it did at once
 	refused error // why it is not even tried: its commit was refused
 	outcome outcome
 }
@@ -95,10 +98,8 @@ var errAgain = errors.New("the batch is to run again")
 
 // batchOf returns the batch that tx is a run of, nil for a user's own.
 func batchOf(tx *eventlog.Tx) *batch {
-	if b, ok := tx.Context().Value(atonce.Key{}).(*batch); ok && b.tx == tx {
-		return b
-	}
-	return nil
+	b, _ := atonce.Of(tx).(*batch)
+	return b
 }
 
 // roll brings the items as far as it can. An error says that the store, not a
@@ -128,6 +129,7 @@ func (b *batch) roll(ctx context.Context) error {
 // halve leaves the half of the steps out; false: there is but one, and it was
 // refused already or has linked none.
 func (b *batch) halve() bool {
+	b.halved = true
 	b.mu.Lock()
 	if b.cut {
 		b.groups = b.groups[:b.begun]
@@ -192,7 +194,7 @@ func (w *work) decode(raw []byte) {
 
 func (b *batch) run(tx *eventlog.Tx) error {
 	b.tx, b.taken, b.spent, b.linked, b.seen = tx, 0, 0, nil, make(map[eventlog.ID]bool)
-	b.did, b.deep, b.late, b.emitter = 0, 0, false, b.shard
+	b.did, b.deep, b.late, b.again, b.emitter = 0, 0, false, false, b.shard
 	tx.OnPlaced(func() { b.lead.drop(b) })
 	if b.runs++; b.runs > 1 { // it met others; alone it may go well
 		b.apart = true
@@ -269,7 +271,7 @@ func (b *batch) runGroup(tx *eventlog.Tx, g *group) (full bool, err error) {
 				return false, err
 			}
 		}
-		if b.did > 0 && b.lead.long() { // others want it too
+		if b.leads && b.taken > 0 && b.lead.long() { // others want it too
 			full, b.late = true, true
 			break
 		}
@@ -348,6 +350,8 @@ func (b *batch) step(tx *eventlog.Tx, w *work, l life) (outcome, error) {
 		return outcome{parked: err}, nil
 	case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 		return outcome{}, errFull
+	case errors.Is(err, eventlog.ErrTooLarge) && b.did > 0: // it may be because of that
+		return outcome{}, err
 	case errors.Is(err, eventlog.ErrTooLarge):
 		err = Abort(err)
 	}
@@ -426,6 +430,8 @@ func (b *batch) fail(tx *eventlog.Tx, w *work, l life, cause error) (outcome, er
 			return outcome{parked: err}, nil
 		case errors.Is(err, eventlog.ErrTooLarge) && b.crowded():
 			return outcome{}, errFull
+		case errors.Is(err, eventlog.ErrTooLarge) && b.did > 0:
+			return outcome{}, err
 		}
 		cause = fmt.Errorf("%v; then Failed: %w", cause, err)
 	}
@@ -483,7 +489,11 @@ func guard(fn func() error) (err error) {
 func (w *work) guard(fn func() error) (err error) {
 	returned := false
 	defer func() {
-		if !returned {
+		switch {
+		case returned:
+		case w.inside: // it is not to blame; who is will be when it runs as a step
+			w.apart = true
+		default:
 			w.exited = errExited
 		}
 	}()

@@ -28,9 +28,9 @@ type engine struct {
 	ended    chan struct{}
 	work     context.Context // of what is done; outlives the run by Grace
 
-	few     int       // how much a batch does at once at present
-	shy     time.Time // until then nothing
-	crowded bool      // something waits because others do things at once
+	few    int       // how much a batch does at once at present
+	shy    time.Time // until then nothing
+	jammed bool      // something waits because others do things at once
 
 	doing    int // goroutines at work
 	busy     int // batches under way, Effects apart

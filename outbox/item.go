@@ -30,6 +30,7 @@ type item struct {
 	length  int           // of what is stored, 0: not known
 	effect  *effectResult // of a run
 	exited  error         // its handler has ended the goroutine: an attempt to be counted
+	apart   bool          // what it did at once has
 
 	cell   string // that it is stored in; "": none
 	left   string // that it is being moved out of

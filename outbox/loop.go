@@ -78,7 +78,7 @@ func (e *engine) turn() {
 		s.save(now, e.draining || s.leaving)
 	}
 	e.split(now)
-	e.crowded = false
+	e.jammed = false
 	for e.start() {
 	}
 }
@@ -121,7 +121,7 @@ func (e *engine) rest() time.Duration {
 	for _, since := range e.slow {
 		rest = min(rest, since.Add(slowBatch).Sub(now))
 	}
-	if e.crowded {
+	if e.jammed {
 		rest = min(rest, e.lead.patience())
 	}
 	return max(rest, 0)

@@ -76,7 +76,7 @@ func (e *engine) fill(slot int) *batch {
 	for n > 0 && size > 0 {
 		q := e.queues.take(slot, func(q *queue) bool {
 			if crowd && q.items[0].handler.fit > 0 {
-				e.crowded = true
+				e.jammed = true
 				return false
 			}
 			return b == nil || q.faults == 0
@@ -93,7 +93,8 @@ func (e *engine) fill(slot int) *batch {
 		g := e.group(q, n, size)
 		b.groups = append(b.groups, g)
 		for _, w := range g.works {
-			b.wants = b.wants || w.handler.fit > 0 && !b.apart
+			b.apart = b.apart || w.item.apart
+			b.wants = b.wants || w.handler.fit > 0
 			n--
 			size -= w.length
 		}
@@ -101,8 +102,10 @@ func (e *engine) fill(slot int) *batch {
 			break
 		}
 	}
-	if b != nil && b.wants {
-		e.lead.want.Add(1)
+	if b != nil {
+		if b.wants = b.wants && !b.apart; b.wants {
+			e.lead.want.Add(1)
+		}
 	}
 	return b
 }
@@ -124,7 +127,7 @@ func (e *engine) group(q *queue, n, size int) *group {
 	items := q.cut(n, size)
 	g, works := &group{queue: q, works: make([]*work, len(items))}, make([]work, len(items))
 	for i, it := range items {
-		works[i] = work{item: it, stored: it.raw, refused: it.exited}
+		works[i] = work{item: it, stored: it.raw, refused: it.exited, novel: it.handler.fit == 0}
 		g.works[i] = &works[i]
 	}
 	if s := e.sources[q.shard]; s != nil && !s.guest && s.loaded && !s.lost {
@@ -173,12 +176,11 @@ func (e *engine) back(it *item) {
 // settle takes in what became of a batch.
 func (e *engine) settle(b *batch, took time.Duration, err error) {
 	groups := slices.DeleteFunc(slices.Clone(b.groups), func(g *group) bool { return g.cut })
+	e.learn(b)
 	if err != nil {
-		e.learn(b)
 		e.fault(b, groups, err)
 		return
 	}
-	e.learn(b)
 	steps := len(b.linked)
 	for _, g := range groups {
 		g.queue.faults = 0

@@ -61,6 +61,15 @@ func (d *decision) atOnce(c *command, n *next, step stepper, typ string) bool {
 // long way.
 const maxAtOnce = 64 << 10
 
+// view returns data for a function that only looks at it: what it changes all the same is
+// not to be seen by others, where that costs little.
+func (d *decision) view(data any) any {
+	if seen := d.prog.copy(data); seen != nil {
+		return seen
+	}
+	return data
+}
+
 // fresh returns the data of the instance, for a step to change.
 func (d *decision) fresh() (any, error) {
 	data, err := d.state()

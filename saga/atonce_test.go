@@ -340,3 +340,79 @@ func TestSlowAtOnce(t *testing.T) {
 		stop()
 	})
 }
+
+// picky is data that cannot always be read.
+type picky struct{ Bad bool }
+
+func (p *picky) UnmarshalJSON(data []byte) error {
+	if p.Bad = string(data) == `{"Bad":true}`; p.Bad {
+		return errors.New("bad data")
+	}
+	return nil
+}
+
+// TestStillbornChild: a child whose data cannot be read has ended when it began, whatever
+// comes for it afterwards.
+func TestStillbornChild(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	child := &saga.Saga[picky]{Name: "picky", Version: 1, Steps: saga.Steps[picky]{{Name: "go",
+		On: func(*picky) string { return "note/picky" }, Do: func(tx *eventlog.Tx, _ *picky) error { return tx.Append("note/picky", noted{"go"}) }, Undo: saga.NoUndo[picky]}}}
+	s := round(adding("one"), saga.Step[count]{Name: "child", Child: saga.Run(child, func(*count, string) picky { return picky{true} }, nil)})
+	start(t, l, s, "x", count{})
+	handlers := slices.Concat(s.Handlers(), child.Handlers())
+	drain(t, l, handlers...)
+	before := entries(t, l, "picky", "x/child.2")
+	send(t, l, child.Begin("x/child.2", picky{}))
+	drain(t, l, handlers...)
+	if st := status(t, l, s, "x"); st.State != saga.Compensated {
+		t.Errorf("%s: %v", st.State, st.Err)
+	}
+	if after := entries(t, l, "picky", "x/child.2"); !slices.Equal(before, after) || len(notes(t, l, "note")) != 2 {
+		t.Errorf("%v, then %v", before, after)
+	}
+}
+
+// TestChainOfTheTransaction: an instance belongs to the chain that its transaction has at
+// its end.
+func TestChainOfTheTransaction(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	var chain eventlog.ID
+	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
+		chain = tx.ID()
+		chain[0]++
+		if err := transfer.Start(tx, "1", Transfer{"account/a", "account/b", 1}); err != nil {
+			return err
+		}
+		tx.Meta().Correlation = chain
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	drain(t, l, transfer.Handlers()...)
+	if st := status(t, l, &transfer, "1"); st.Chain != chain {
+		t.Errorf("chain %s, want %s", st.Chain, chain)
+	}
+}
+
+// TestAtOnceInManyShards: many batches find out side by side that they can do things at
+// once.
+func TestAtOnceInManyShards(t *testing.T) {
+	t.Parallel()
+	l := eventlogtest.New(t)
+	for a := range 40 {
+		open(t, l, fmt.Sprint("account/", a), 1000)
+	}
+	for n := range 80 {
+		start(t, l, &transfer, fmt.Sprint(n), Transfer{fmt.Sprint("account/", n%40), fmt.Sprint("account/", (n*7+1)%40), 1})
+	}
+	drainWith(t, 64, l, transfer.Handlers()...)
+	for n := range 80 {
+		if st := status(t, l, &transfer, fmt.Sprint(n)); st.State != saga.Completed {
+			t.Errorf("transfer %d: %s %v", n, st.State, st.Err)
+		}
+	}
+	leftovers(t, l)
+}

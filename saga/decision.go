@@ -87,8 +87,8 @@ func (d *decision) put(typ string, e *event, tags ...string) error {
 		return err
 	}
 	d.i.follow(e, d.tx.ID())
-	if d.i.Chain.IsZero() && typ != evStarted || typ == evStarted && e.Chain.IsZero() {
-		d.i.Chain = d.tx.Meta().Correlation // as the record will say
+	if typ == evStarted {
+		d.i.Chain = e.Chain // or what the record will say, see Settle
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (d *decision) behind(after string) (string, error) {
 		return "", err
 	}
 	to := ""
-	if err := guard(func() error { to = step.next(data); return nil }); err != nil {
+	if err := guard(func() error { to = step.next(d.view(data)); return nil }); err != nil {
 		return "", fmt.Errorf("the Next of step %q: %w", after, err)
 	}
 	if !slices.Contains(step.routes(), to) {
@@ -160,7 +160,7 @@ func (d *decision) enter(e *event, step stepper) error {
 }
 
 func (d *decision) enterWork(n *next, step stepper, data any) error {
-	if err := guard(func() error { n.On = step.on(data); return nil }); err != nil {
+	if err := guard(func() error { n.On = step.on(d.view(data)); return nil }); err != nil {
 		return fmt.Errorf("%w: On of step %q: %w", errPark, n.Step, err)
 	}
 	if n.On == "" && n.Kind == kindCall {
@@ -201,7 +201,7 @@ func checkTarget(stream string) error {
 
 func (d *decision) enterWait(n *next, step stepper, data any) error {
 	due := d.tx.Time()
-	if err := guard(func() error { due = step.due(data, due); return nil }); err != nil {
+	if err := guard(func() error { due = step.due(d.view(data), due); return nil }); err != nil {
 		return fmt.Errorf("%w: Until of step %q: %w", errPark, n.Step, err)
 	}
 	n.Due = &due
@@ -232,12 +232,11 @@ func (d *decision) end(typ string, e *event, s State) error {
 	if err := d.calm(d.i.Deadline); err != nil {
 		return err
 	}
-	return d.report()
+	return d.report(d.i.Parent)
 }
 
 // report tells the parent that its child has ended.
-func (d *decision) report() error {
-	p := d.i.Parent
+func (d *decision) report(p *parent) error {
 	if p == nil || p.Quiet {
 		return nil
 	}

@@ -99,8 +99,13 @@ func (f *fan) clone() *fan {
 	return &c
 }
 
-// Live says that a decision keeps the instance in line with its events.
-func (i *instance) Live(sys.Yes) bool { return true }
+// Settle says that a decision keeps the instance in line with its events, but for the
+// chain, which the transaction knew at its end.
+func (i *instance) Settle(_ sys.Yes, version uint64, typ string, chain [16]byte) {
+	if i.Chain.IsZero() && (version == 1 || typ == evStarted) {
+		i.Chain = chain
+	}
+}
 
 // hold returns the place of the first signal of that name that nobody took, or -1.
 func (i *instance) hold(name string) int {

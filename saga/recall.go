@@ -132,8 +132,7 @@ func (d *decision) recall(raw outbox.Raw) error {
 		}
 		return d.goBack(evReverted, e)
 	case d.i.State.Ended():
-		d.i.Parent = &r.Parent
-		return d.report()
+		return d.report(&r.Parent)
 	}
 	if err := d.write(evNoted, &event{What: toRecall, Parent: &r.Parent}); err != nil {
 		return err

@@ -160,7 +160,7 @@ func (d *decision) begin(raw outbox.Raw) error {
 	if b.Parent == nil {
 		return outbox.Abort(err)
 	}
-	d.i, d.data = &before, nil
+	*d.i, d.data = before, nil
 	return d.stillborn(&event{V: e.V, Data: b.Data, Parent: b.Parent, Chain: e.Chain}, err)
 }
 

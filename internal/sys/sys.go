@@ -24,8 +24,11 @@ func Fresh(stream string) bool { return strings.HasPrefix(stream, StepsPrefix) }
 
 // Live is a state whose holder, who loaded it in a transaction, changes it in line
 // with the events that it appends: then it need not be folded of them once more.
-// Only states of this module are, because nobody checks it but their tests.
-type Live interface{ Live(Yes) bool }
+// Settle is called for each of these once they are stored. Only states of this module
+// are Live, because nobody checks it but their tests.
+type Live interface {
+	Settle(yes Yes, version uint64, typ string, correlation [16]byte)
+}
 
 // CheckLive, when it is not nil, gets each such state with what its events fold to. It
 // is for tests.
