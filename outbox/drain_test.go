@@ -159,7 +159,7 @@ func TestConflicts(t *testing.T) {
 func TestReadingThatFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		faulty := drivertest.NewFaulty(memlog.Open(), nil)
+		faulty := drivertest.NewFaulty(memlog.NewStore().Open(), nil) // others may write: all is read from the store
 		l := over(t, faulty, single)
 		r := runner(l, adding)
 		r.Sweep = time.Hour
