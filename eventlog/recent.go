@@ -92,7 +92,7 @@ func (r *recent) find(list []placed, stream string, in driver.Range, tail driver
 
 // fetchRecent is fetchPage from memory, if that has all of it.
 func (c *cursor) fetchRecent(r driver.Range) bool {
-	if r.Backward || !sys.Fresh(c.key) || !c.log.driver.Exclusive() {
+	if r.Backward || !sys.Fresh(c.key) {
 		return false
 	}
 	ln := c.log.lanes[c.shard]

@@ -3,7 +3,6 @@ package saga
 import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/atonce"
-	"github.com/rollforward/rollforward/outbox"
 )
 
 // Where nobody else is at work on the streams, an instance goes on in the commit at
@@ -43,7 +42,7 @@ func (d *decision) atOnce(c *command, n *next, step stepper, typ string) bool {
 	var r reply
 	err = d.batch.For(n.On, func() error {
 		return d.tx.Savepoint(func() error {
-			if err := guard(func() error { _, err := j.work(d.tx, n.Of != 0); return err }); err != nil {
+			if err := guard(func() error { return j.work(d.tx, n.Of != 0) }); err != nil {
 				return err
 			}
 			r, err = j.result()
@@ -103,9 +102,5 @@ func (w *worker) reply(tx *eventlog.Tx, c *command, r *reply, same any) error {
 			return err
 		}
 	}
-	m, err := message(w.name, c.ID, toReply, r)
-	if err != nil {
-		return err
-	}
-	return outbox.Enqueue(tx, m)
+	return tell(tx, w.name, c.ID, toReply, r)
 }

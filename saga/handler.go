@@ -37,7 +37,7 @@ type job struct {
 	step  stepper
 	moved bool // to the data of a newer version
 	data  any
-	same  bool // it has not changed
+	same  any // data that work has not changed, which need not be encoded and decoded; nil: it has, or nobody knows
 }
 
 // open makes a command ready. An error says that nobody here can do it: errNewer
@@ -64,7 +64,7 @@ func (w *worker) open(c command) (*job, error) {
 // result makes the reply to a job that is done.
 func (j *job) result() (reply, error) {
 	r := reply{N: j.N}
-	if j.same && !j.moved {
+	if j.same != nil && !j.moved {
 		return r, nil
 	}
 	data, err := encode(j.data)
@@ -83,27 +83,29 @@ func (w *worker) change(tx *eventlog.Tx, raw outbox.Raw) error {
 		return err
 	}
 	var same any // the data, if it has not changed
-	r, err := w.run(c, func(j *job) (err error) { same, err = j.work(tx, w.undo); return err })
+	r, err := w.run(c, func(j *job) error {
+		err := j.work(tx, w.undo)
+		same = j.same
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	return w.reply(tx, &c, &r, same)
 }
 
-// work does what lies in the log. It returns data that has not changed, so that it need
-// not be encoded and decoded; nil: it has, or that is not known.
-func (j *job) work(tx *eventlog.Tx, undo bool) (same any, err error) {
-	same = j.prog.copy(j.data)
+// work does what lies in the log.
+func (j *job) work(tx *eventlog.Tx, undo bool) (err error) {
+	before := j.prog.copy(j.data)
 	if undo {
 		err = j.step.undo(tx, j.data)
 	} else {
 		err = j.step.do(tx, j.data)
 	}
-	if same != nil && !j.prog.equal(same, j.data) {
-		same = nil
+	if before != nil && j.prog.equal(before, j.data) {
+		j.same = before
 	}
-	j.same = same != nil
-	return same, err
+	return err
 }
 
 func (w *worker) run(c command, fn func(*job) error) (reply, error) {
