@@ -165,6 +165,9 @@ func (l *Log) looseAppend(ctx context.Context, stream string, o *AppendOptions, 
 	}
 	longest := relaxed{id: tx.id, events: len(tx.events), cell: looseName{id: tx.id}}
 	tx.relaxed = []relaxed{longest}
+	for i := range tx.events {
+		tx.events[i].part = 1
+	}
 	m, err := tx.member(true)
 	if err != nil || m == nil {
 		return nil, err
@@ -173,7 +176,7 @@ func (l *Log) looseAppend(ctx context.Context, stream string, o *AppendOptions, 
 	a := &looseAppend{commit: p.commit, member: m, lane: p.lane, keys: len(p.keys)}
 	a.commit.relaxed = nil
 	for i := range a.commit.events {
-		a.commit.events[i].version = uint64(i + 1)
+		a.commit.events[i].version, a.commit.events[i].part = uint64(i+1), 0
 	}
 	return a, nil
 }
