@@ -302,4 +302,3 @@ func TestLooseKeeperOutage(t *testing.T) {
 		f.Inject(nil)
 	})
 }
-
