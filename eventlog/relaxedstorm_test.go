@@ -28,21 +28,31 @@ func TestRelaxedStorm(t *testing.T) {
 	if soaking() {
 		seeds = 1000
 	}
-	for seed := range seeds {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				s := &storm{t: t, seed: seed, store: memlog.NewStore()}
-				s.run()
+	for name, store := range stormStores {
+		for seed := range seeds {
+			t.Run(fmt.Sprint(name, " seed ", seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					s := &storm{t: t, seed: seed, open: store(t)}
+					s.run()
+				})
 			})
-		})
+		}
 	}
 }
 
+// stormStores make stores that several processes open.
+var stormStores = map[string]func(t *testing.T) func() driver.Log{
+	"memlog": func(*testing.T) func() driver.Log {
+		store := memlog.NewStore()
+		return func() driver.Log { return store.Open() }
+	},
+}
+
 type storm struct {
-	t     *testing.T
-	seed  uint64
-	store *memlog.Store
+	t    *testing.T
+	seed uint64
+	open func() driver.Log
 
 	mu    sync.Mutex
 	tried map[string]bool     // texts of relaxed appends: whether they were acknowledged
@@ -102,7 +112,7 @@ func (s *storm) run() {
 
 // start begins a process: appenders, each one after the other, and those who fold.
 func (s *storm) start(n int) *stormProcess {
-	p := &stormProcess{faults: drivertest.NewFaulty(s.store.Open(), nil)}
+	p := &stormProcess{faults: drivertest.NewFaulty(s.open(), nil)}
 	o := eventlog.Options{Shards: stormShards, FoldAfter: -1, MaxSkew: time.Minute}
 	if s.seed%3 == 0 {
 		o.FoldAfter = 50 * time.Millisecond
@@ -188,7 +198,7 @@ func (s *storm) fold(ctx context.Context, p *stormProcess, r *rand.Rand) {
 // check folds what is left and looks at what came of everything.
 func (s *storm) check() {
 	s.t.Helper()
-	l, _ := process(s.t, s.store, eventlog.Options{FoldAfter: -1}, 0)
+	l := over(s.t, s.open(), &eventlog.Options{FoldAfter: -1})
 	before := make(map[int][]string)
 	for shard := range stormShards {
 		before[shard] = places(collect(s.t, l.Read(context.Background(), eventlog.Query{Shards: []int{shard}, Timeline: true})))
