@@ -91,6 +91,68 @@ func TestRelaxedRefusedPut(t *testing.T) {
 	want(t, l, "s", "2")
 }
 
+// TestRelaxedRefusedAfterDoubt: what a store refuses after it gave no answer says
+// nothing of what was sent before.
+func TestRelaxedRefusedAfterDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, f := process(t, memlog.NewStore(), eventlog.Options{FoldAfter: -1}, 0)
+		n := 0
+		f.Inject(func(c drivertest.Call) drivertest.Fault {
+			if n++; n == 1 {
+				return drivertest.Fault{Kind: drivertest.Lose}
+			}
+			return drivertest.Fault{Kind: drivertest.Fail, Err: driver.ErrDiskFull}
+		})
+		answer := begin(func() error {
+			_, err := l.Append(t.Context(), "s", &eventlog.AppendOptions{Relaxed: true}, entry{"1"})
+			return err
+		})
+		time.Sleep(time.Minute)
+		unanswered(t, "a doubtful put", answer)
+		f.Inject(nil)
+		is(t, <-answer, nil)
+		fold(t, l)
+		want(t, l, "s", "1")
+	})
+}
+
+// TestFoldOrder: what several processes appended at the same time is folded by time
+// and id, also where their cells overlap.
+func TestFoldOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		gate := make(chan struct{})
+		var answers []<-chan error
+		o := eventlog.Options{Shards: 1, FoldAfter: -1}
+		add(t, over(t, store.Open(), &o), "first", "x")
+		var logs []*eventlog.Log
+		for range 3 { // at one instant, so that their clocks count nanoseconds
+			l, f := process(t, store, o, 0)
+			logs = append(logs, l)
+			f.Inject(holdWrites(gate))
+			for i := range 20 {
+				answers = append(answers, begin(func() error {
+					_, err := l.Append(t.Context(), "s", &eventlog.AppendOptions{Relaxed: true}, entry{fmt.Sprint(i)})
+					return err
+				}))
+			}
+			synctest.Wait()
+		}
+		close(gate)
+		for _, a := range answers {
+			is(t, <-a, nil)
+		}
+		fold(t, logs[0])
+		list := collect(t, logs[0].Read(t.Context(), eventlog.Query{Stream: "s"}))
+		if len(list) != 60 || !slices.IsSortedFunc(list, comparePlaces) {
+			t.Errorf("%d records, not in order", len(list))
+		}
+		sameTimeline(t, list, timeline(t, logs[0], "s"))
+	})
+}
+
 // TestRelaxedClosing: a log that is closed while the store does not answer says that
 // nothing is known.
 func TestRelaxedClosing(t *testing.T) {

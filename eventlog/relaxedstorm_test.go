@@ -2,6 +2,7 @@ package eventlog_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -56,6 +57,7 @@ type storm struct {
 
 	mu    sync.Mutex
 	tried map[string]bool     // texts of relaxed appends: whether they were acknowledged
+	no    map[string]error    // those that were refused, and left nothing
 	order map[string][]string // of each caller, what was acknowledged
 	dead  []*stormProcess
 }
@@ -74,7 +76,7 @@ const (
 )
 
 func (s *storm) run() {
-	s.tried, s.order = make(map[string]bool), make(map[string][]string)
+	s.tried, s.order, s.no = make(map[string]bool), make(map[string][]string), make(map[string]error)
 	r := rand.New(rand.NewPCG(s.seed, 0))
 	var live []*stormProcess
 	for n := range 6 {
@@ -160,13 +162,20 @@ func (s *storm) append(ctx context.Context, p *stormProcess, caller string, r *r
 		s.tried[text] = false
 		s.mu.Unlock()
 		var err error
+		doubt := false
 		for range 3 {
 			short, cancel := context.WithTimeout(ctx, time.Duration(20+r.IntN(400))*time.Millisecond)
 			_, err = p.log.Append(short, stream, o, entry{text})
 			cancel()
+			doubt = doubt || errors.Is(err, eventlog.ErrUnknown)
 			if err == nil || o.ID == "" {
 				break
 			}
+		}
+		if err != nil && !doubt {
+			s.mu.Lock()
+			s.no[text] = err
+			s.mu.Unlock()
 		}
 		if err == nil {
 			s.mu.Lock()
@@ -218,6 +227,11 @@ func (s *storm) check() {
 	for text, ok := range s.tried {
 		if acknowledged++; ok && count[text] != 1 {
 			s.t.Errorf("seed %d: %s was acknowledged and stands %d times", s.seed, text, count[text])
+		}
+	}
+	for text, err := range s.no {
+		if count[text] != 0 {
+			s.t.Errorf("seed %d: %s was refused (%v) and stands in the log", s.seed, text, err)
 		}
 	}
 	if acknowledged < 100 {
