@@ -71,7 +71,7 @@ func (f *fold) take(list []driver.Cell) error {
 			f.damage = errors.Join(f.damage, err)
 			continue
 		}
-		f.log.observeLoose(f.lane.shard, c)
+		f.log.observeLoose(c)
 		b, k := 0, 1
 		for _, one := range c.commits {
 			names := one.keys(0, f.log.opts.Index)

@@ -164,10 +164,9 @@ func (c *commit) checkLoose(shard, shards int) error {
 }
 
 // observeLoose makes what is appended from now on stand behind a loose commit that
-// was read, also before that has a place. Times of a clock that runs fast are left
+// was read, also before that has a place; who reads it has read what it had seen. Times of a clock that runs fast are left
 // alone: a commit refuses these, and what is loose need not be followed.
-func (l *Log) observeLoose(shard int, c *looseCell) {
-	l.see(shard, c.seen)
+func (l *Log) observeLoose(c *looseCell) {
 	last := c.commits[len(c.commits)-1].time
 	if l.clock.ahead(last, l.opts.MaxSkew) == nil {
 		l.clock.observe(last)

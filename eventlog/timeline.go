@@ -254,7 +254,7 @@ func (n *looseNames) turn(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n.log.observeLoose(n.shard, c)
+		n.log.observeLoose(c)
 		n.page = append(n.page, c)
 		if bytes += c.bytes; bytes >= loosePageBytes || len(n.page) == foldCells {
 			n.upTo = c.String()
