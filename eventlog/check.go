@@ -23,7 +23,8 @@ type CheckOptions struct {
 // and versions without gaps, times that rise in every shard, bytes that are what
 // was written, every index key with its commit and every commit with its keys.
 // It names the first damage of each shard. Commits that come while it runs are
-// not looked at.
+// not looked at. Relaxed appends that wait to be folded are looked at too, and that
+// none was folded twice.
 func Check(ctx context.Context, l *Log) error { return CheckWith(ctx, l, nil) }
 
 // CheckWith is Check with options.
@@ -41,7 +42,7 @@ func CheckWith(ctx context.Context, l *Log, o *CheckOptions) error {
 	}
 	var errs []error
 	for s := range l.Shards() {
-		if err := c.shard(ctx, s, at.Revision(s)); err != nil {
+		if err := errors.Join(c.shard(ctx, s, at.Revision(s)), c.loose(ctx, s)); err != nil {
 			errs = append(errs, fmt.Errorf("eventlog: check: %w", err))
 		}
 		if ctx.Err() != nil {
@@ -127,6 +128,11 @@ func (c *checker) commits(ctx context.Context, shard int, tail driver.Revision, 
 				return keys, corrupt(shard, next, "%s goes from version %d to %d", s.name, have, s.first)
 			}
 		}
+		for _, a := range commit.relaxed {
+			if a.seen >= next && commit.carries() {
+				return keys, corrupt(shard, next, "folds an append that saw revision %d", a.seen)
+			}
+		}
 		for _, k := range commit.appendKeys(nil, spans, raw.Revision, c.log.opts.Index) {
 			if keys.add(k.Name, raw.Revision); isStream(k.Name) {
 				streams[strings.Clone(k.Name)] = k.Pos // the name is a piece of the commit
@@ -163,6 +169,9 @@ func (c *checker) index(ctx context.Context, shard int, tail driver.Revision, st
 			if raw.Revision <= last {
 				return entries, corrupt(shard, last, "key %q leads from here to revision %d", k.Name, raw.Revision)
 			}
+			if last > 0 && strings.HasPrefix(k.Name, looseKeys) {
+				return entries, corrupt(shard, raw.Revision, "folds the relaxed appends %s, which were folded in revision %d", k.Name[len(looseKeys):], last)
+			}
 			last = raw.Revision
 			entries.add(k.Name, last)
 			c.progress()
@@ -176,6 +185,20 @@ func (c *checker) index(ctx context.Context, shard int, tail driver.Revision, st
 		}
 	}
 	return entries, nil
+}
+
+// loose reads the relaxed appends of a shard that are not folded.
+func (c *checker) loose(ctx context.Context, shard int) error {
+	var errs []error
+	for raw, err := range c.log.driver.Cells(ctx, looseShard(shard), behind(looseShard(shard)), 0) {
+		if err == nil {
+			_, err = decodeLoose(shard, c.log.Shards(), raw)
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // missing looks for a key of a commit that does not lead to it.

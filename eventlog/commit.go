@@ -18,14 +18,17 @@ type commit struct {
 	events []event
 	onces  []once
 	tables []string // whose set of keys changed
+
+	relaxed []relaxed // the appends that it folds; all its events are theirs, in this order
 }
 
 type event struct {
 	stream  string
 	version uint64
-	index   uint16 // among the events of the transaction
+	index   uint16 // among the events of the transaction, or of the relaxed append
 	meta    uint16 // among the metas of the commit
 	span    uint32 // the place of its stream among those of the commit; see streams
+	part    uint16 // the relaxed append that it belongs to, from 1; 0: none
 	typ     string
 	codec   string
 	tags    []string
@@ -68,9 +71,14 @@ func (c *commit) append(b []byte, shard int, rev driver.Revision) []byte {
 	b = append(b, commitFormat, 0, 0, 0, 0)
 	b = append(b, c.id[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.time))
+	metas := len(b)
 	b = c.meta.append(b, len(c.metas) > 0)
 	for i := range c.metas {
 		b = c.metas[i].append(b, i < len(c.metas)-1)
+	}
+	if len(c.relaxed) > 0 {
+		b[metas] |= hasRelaxed
+		b = c.appendRelaxed(b)
 	}
 	b = c.appendEvents(b)
 	b = binary.AppendUvarint(b, uint64(len(c.onces)))
@@ -128,6 +136,9 @@ func (c *commit) size() int {
 	for _, t := range c.tables {
 		n += len(t) + 3
 	}
+	if len(c.relaxed) > 0 {
+		n += binary.MaxVarintLen32 + len(c.relaxed)*relaxedMaxSize
+	}
 	return n
 }
 
@@ -154,8 +165,16 @@ func appendStrings(b []byte, list []string) []byte {
 
 // record returns an event of c as it is read.
 func (c *commit) record(l *Log, shard int, rev driver.Revision, e *event) Record {
-	return Record{
+	r := Record{
 		ID: c.id.event(int(e.index)), Stream: e.stream, Version: e.version, Shard: shard, Revision: rev, Index: int(e.index),
 		Time: time.Unix(0, c.time).UTC(), Type: e.typ, Codec: e.codec, Data: e.data, Tags: e.tags, Meta: *c.metaAt(int(e.meta)), log: l,
 	}
+	if e.part > 0 {
+		a := &c.relaxed[e.part-1]
+		r.ID, r.Relaxed = a.id.event(int(e.index)), a.public()
+		if rev > 0 {
+			r.fold, r.cell = c.id, a.cell
+		}
+	}
+	return r
 }

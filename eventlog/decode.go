@@ -71,10 +71,15 @@ func (c *commit) decodeEvents(d *decoder, spans []streamSpan) error {
 	if n := d.count(6); n > 0 {
 		c.events = make([]event, n)
 	}
+	parts := partCounter{list: c.relaxed}
 	for i := range c.events {
 		if err := c.events[i].decode(d, spans, len(c.metas) > 0); err != nil {
 			return err
 		}
+		c.events[i].part = parts.next()
+	}
+	if err := parts.over(); err != nil && d.err == nil {
+		return err
 	}
 	if err := c.checkMetas(); err != nil && d.err == nil {
 		return err
@@ -85,12 +90,16 @@ func (c *commit) decodeEvents(d *decoder, spans []streamSpan) error {
 // pickEvents reads the events of one stream and passes over the others.
 func (c *commit) pickEvents(d *decoder, spans []streamSpan, only string) error {
 	wanted := slices.IndexFunc(spans, func(s streamSpan) bool { return s.name == only })
+	parts := partCounter{list: c.relaxed}
 	for range d.count(6) {
+		part := parts.next()
 		if at, n := binary.Uvarint(d.b); n > 0 && at == uint64(wanted) {
 			c.events = append(c.events, event{})
-			if err := c.events[len(c.events)-1].decode(d, spans, len(c.metas) > 0); err != nil {
+			e := &c.events[len(c.events)-1]
+			if err := e.decode(d, spans, len(c.metas) > 0); err != nil {
 				return err
 			}
+			e.part = part
 			continue
 		}
 		d.uvarint() // the stream

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
 // sealed is a commit with this body and the right header.
@@ -127,6 +129,22 @@ func drawCommit(t *rapid.T) *commit {
 			c.events[i].meta = uint16(rapid.IntRange(0, len(all)-1).Draw(t, "meta"))
 		}
 		tabulate(all, []*commit{c})
+	}
+	if len(c.events) > 0 && rapid.Bool().Draw(t, "relaxed") {
+		for i := range c.events {
+			if n := len(c.relaxed); n == 0 || rapid.Bool().Draw(t, "next append") {
+				a := relaxed{id: drawID(t, "append"), seen: driver.Revision(rapid.Uint64Max(1<<60).Draw(t, "seen")), time: rapid.Int64().Draw(t, "appended")}
+				switch rapid.IntRange(0, 2).Draw(t, "cell") {
+				case 1:
+					a.cell = a.own()
+				case 2:
+					a.cell = looseName{a.seen, rapid.Int64().Draw(t, "put"), drawID(t, "cell id")}
+				}
+				c.relaxed = append(c.relaxed, a)
+			}
+			c.relaxed[len(c.relaxed)-1].events++
+			c.events[i].part = uint16(len(c.relaxed))
+		}
 	}
 	return c
 }

@@ -35,6 +35,9 @@
 //   - An error that wraps [ErrUnknown] says that the outcome is not known; every
 //     other error leaves nothing behind.
 //
+// An append that needs no place in the order at once can be relaxed
+// ([AppendOptions]): it then conflicts with nothing, whoever else appends.
+//
 // Appends of many callers share one durable write, also those of one stream.
 // Where the log is stored is a driver's business: pebblelog on one machine,
 // memlog in tests.

@@ -24,7 +24,8 @@ type ExportOptions struct {
 // Export writes the whole log to w as lines of JSON, from which [Import] makes
 // the same log again: events with their ids, versions, times and metadata,
 // transactions, idempotency ids, and the rows of tables. It shows the log at one
-// moment; commits that come while it runs are not part of it. When tables change
+// moment; commits that come while it runs are not part of it. Relaxed appends have
+// no place at any moment, so those that wait are folded first (see [Log.Fold]). When tables change
 // while they are read it fails with ErrConflict; what it wrote is then of no use.
 func Export(ctx context.Context, l *Log, w io.Writer, o *ExportOptions) error {
 	e := &exporter{log: l, out: bufio.NewWriterSize(w, 256<<10)}
@@ -51,6 +52,9 @@ type exporter struct {
 }
 
 func (e *exporter) run(ctx context.Context) error {
+	if _, err := e.log.Fold(ctx); err != nil {
+		return err
+	}
 	rows, count, err := e.rows(ctx, nil)
 	if err != nil {
 		return err

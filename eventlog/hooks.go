@@ -16,6 +16,34 @@ type Hooks struct {
 	Conflict func()
 	// Snapshot is called after a snapshot of a model's state was written.
 	Snapshot func(model string, bytes int)
+	// Loose is called after each durable put of relaxed appends.
+	Loose func(LooseInfo)
+	// Fold is called after relaxed appends were folded, or found to be folded
+	// already.
+	Fold func(FoldInfo)
+}
+
+// LooseInfo describes one durable put of relaxed appends, which one or more
+// callers shared.
+type LooseInfo struct {
+	Shard    int           //
+	Appends  int           // whose callers were answered by it
+	Events   int           //
+	Bytes    int           // of the cell
+	Duration time.Duration // of the store's write
+}
+
+// FoldInfo describes one fold of relaxed appends into a shard.
+type FoldInfo struct {
+	Shard    int
+	Cells    int           // that were done with
+	Appends  int           // that got their places
+	Events   int           // in them
+	Repeated int           // appends that folded to nothing, because their id was taken
+	Reused   int           // of these, those with other content
+	Lag      time.Duration // from the oldest of the appends to its place; 0 without any
+	Duration time.Duration // of the whole fold
+	More     bool          // there may be more to fold
 }
 
 // GroupInfo describes one durable write that one or more callers shared.

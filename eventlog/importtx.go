@@ -20,7 +20,8 @@ type commitLine struct {
 	shard  int
 	rev    driver.Revision
 	meta   Meta
-	event  *event // with meta; nil: the line of the rest
+	event  *event   // with meta; nil: the line of the rest
+	part   *relaxed // that the event belongs to; nil: none
 	onces  []once
 	tables []string
 	line   int64
@@ -39,6 +40,12 @@ func (in *commitLine) parse(kind string, line []byte) error {
 		return err
 	}
 	in.tx, _ = r.ID.commit()
+	if in.part, err = r.part(); err != nil {
+		return err
+	}
+	if in.part != nil {
+		in.tx = r.fold
+	}
 	in.shard, in.rev, in.meta = r.Shard, r.Revision, r.Meta
 	in.event = &event{stream: r.Stream, version: r.Version, index: uint16(r.Index), typ: r.Type, codec: r.Codec, tags: r.Tags, data: r.Data}
 	if r.Version == 0 {
@@ -112,6 +119,7 @@ type transaction struct {
 	line   int64  // its first
 	places []sourcePlace
 	events []sourceEvent
+	parts  []relaxed // appends that it folds
 	onces  []once
 	tables []string
 }
@@ -170,6 +178,9 @@ func (t *transaction) addEvent(in *commitLine) {
 	}
 	e := *in.event
 	e.meta = uint16(len(t.metas) - 1)
+	if in.part != nil {
+		e.part = t.addPart(in.part)
+	}
 	t.events = append(t.events, sourceEvent{e, in.line})
 }
 
@@ -193,7 +204,13 @@ type target struct {
 // targets spreads the transaction over the shards of a log. A commit that holds
 // nothing keeps its place only if the shards are the same.
 func (t *transaction) targets(shards int, same bool) ([]*target, error) {
-	slices.SortStableFunc(t.events, func(a, b sourceEvent) int { return cmp.Compare(a.index, b.index) })
+	if err := t.checkParts(); err != nil {
+		return nil, err
+	}
+	// Those of a fold stand in their order, and count in each append anew.
+	slices.SortStableFunc(t.events, func(a, b sourceEvent) int {
+		return cmp.Or(cmp.Compare(a.part, b.part), cmp.Compare(a.index, b.index))
+	})
 	var list []*target
 	in := func(shard int) *target {
 		for _, at := range list {
@@ -207,14 +224,17 @@ func (t *transaction) targets(shards int, same bool) ([]*target, error) {
 	}
 	versions := make(map[string]uint64, 1)
 	for i, e := range t.events {
-		if i > 0 && t.events[i-1].index == e.index {
-			return nil, &lineError{e.line, fmt.Errorf("%s version %d: id %s appears twice", e.stream, e.version, t.id.event(int(e.index)))}
+		if i > 0 && t.events[i-1].index == e.index && t.events[i-1].part == e.part {
+			return nil, &lineError{e.line, fmt.Errorf("%s version %d: id %s appears twice", e.stream, e.version, t.eventID(&e.event))}
 		}
 		if before, ok := versions[e.stream]; ok && e.version != before+1 {
 			return nil, &lineError{e.line, fmt.Errorf("%s goes from version %d to %d", e.stream, before, e.version)}
 		}
 		versions[e.stream] = e.version
 		at := in(shardOf(e.stream, shards))
+		if e.part > 0 {
+			e.part = at.commit.addPart(t.parts[e.part-1], same)
+		}
 		at.commit.events = append(at.commit.events, e.event)
 		at.lines = append(at.lines, e.line)
 	}

@@ -41,10 +41,27 @@ func (c *commit) appendKeys(keys []driver.Key, spans []streamSpan, rev driver.Re
 		}
 	}
 	var last ID
+	chain := func(id ID) {
+		if !id.IsZero() && id != last {
+			add(correlationKey(id))
+			last = id
+		}
+	}
 	for i := range len(c.metas) + 1 {
-		if chain := c.chain(c.metaAt(i), ix); !chain.IsZero() && chain != last {
-			add(correlationKey(chain))
-			last = chain
+		if m := c.metaAt(i); len(c.relaxed) == 0 {
+			chain(c.chain(m, 0, ix))
+		} else {
+			chain(m.Correlation)
+		}
+	}
+	for i := range c.events {
+		if e := &c.events[i]; e.part > 0 && ix.Correlations {
+			chain(c.chain(c.metaAt(int(e.meta)), e.part, ix))
+		}
+	}
+	for i := range c.relaxed {
+		if cell := c.relaxed[i].cell; !cell.id.IsZero() {
+			add(cell.key())
 		}
 	}
 	for _, o := range c.onces {
@@ -73,7 +90,7 @@ func unique(keys []driver.Key, at int) []driver.Key {
 
 // names bounds the number of keys beside those of streams from above.
 func (c *commit) names(ix Index) int {
-	n := len(c.onces) + len(c.tables) + len(c.metas)
+	n := len(c.onces) + len(c.tables) + len(c.metas) + len(c.relaxed)
 	if ix.Correlations || !c.meta.Correlation.IsZero() {
 		n++
 	}
@@ -87,10 +104,14 @@ func (c *commit) names(ix Index) int {
 }
 
 // chain is what those events of c belong to that have m: where m names none they
-// start one, which is known by the commit's id if the log indexes that.
-func (c *commit) chain(m *Meta, ix Index) ID {
-	if m.Correlation.IsZero() && ix.Correlations {
-		return c.id
+// start one, which is known by the commit's id, or that of the relaxed append, if
+// the log indexes that.
+func (c *commit) chain(m *Meta, part uint16, ix Index) ID {
+	switch {
+	case !m.Correlation.IsZero() || !ix.Correlations:
+		return m.Correlation
+	case part > 0:
+		return c.relaxed[part-1].id
 	}
-	return m.Correlation
+	return c.id
 }

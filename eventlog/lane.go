@@ -25,6 +25,8 @@ type lane struct {
 	pending   []*part // commits in flight and queued, in order
 	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves
+	loose     looseQueue                 // relaxed appends to be put
+	folding   chan struct{}              // held by who folds them in this process
 }
 
 // A queue is who waits to be written, and the one write in flight. Each lane has
@@ -49,7 +51,7 @@ type part struct {
 }
 
 func newLane(shard int, tail driver.Revision, time int64, q *queue) *lane {
-	return &lane{shard: shard, tail: tail, next: tail, queue: q, window: newWindow(tail, time), lastTime: time, tailTime: time, followers: make(map[chan struct{}]struct{})}
+	return &lane{shard: shard, tail: tail, next: tail, queue: q, window: newWindow(tail, time), lastTime: time, tailTime: time, followers: make(map[chan struct{}]struct{}), folding: make(chan struct{}, 1)}
 }
 
 // moved rings the doorbell of every follower; a bell that still rings is enough.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -32,6 +33,10 @@ type Options struct {
 	// Poll is how often a follower looks for commits of other processes when
 	// nothing woke it (1 s). Logs of one process never wait for it.
 	Poll time.Duration
+	// FoldAfter is how long a relaxed append waits for a sequencer before this log
+	// folds it itself (1 s), if it appended it or found it when it was opened; Close
+	// does not wait. Negative: this log leaves folding to others.
+	FoldAfter time.Duration
 	// Logger gets what a program's operator should know. nil is silent.
 	Logger *slog.Logger
 	// Hooks observe the log, for metrics and tests.
@@ -72,6 +77,9 @@ func (o *Options) withDefaults() (Options, error) {
 	if out.Poll == 0 {
 		out.Poll = time.Second
 	}
+	if out.FoldAfter == 0 {
+		out.FoldAfter = time.Second
+	}
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -92,6 +100,7 @@ type Log struct {
 	states *cache[any] // of models, by stream
 
 	instance ID
+	seen     []atomic.Uint64 // of each shard: the last revision that was read
 
 	ctx    context.Context // of the lanes; ends when Close gives up
 	cancel context.CancelFunc
@@ -108,6 +117,8 @@ type Log struct {
 	watchers int // followers that need news of other processes
 	stop     context.CancelFunc
 	onCommit map[*commitFunc]struct{}
+	onLoose  map[*looseFunc]struct{}
+	keeping  looseKeeper // folds what nobody else does
 }
 
 // Open opens the log that d stores, and creates it when d is empty. The log
@@ -126,7 +137,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{driver: store{d}, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
-		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
+		onCommit: make(map[*commitFunc]struct{}), onLoose: make(map[*looseFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
 		return nil, err
@@ -139,11 +150,16 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l.opts.Shards, l.opts.Index = m.Shards, m.Index
+	l.seen = make([]atomic.Uint64, m.Shards)
 	if err := l.loadLanes(ctx); err != nil {
 		return nil, err
 	}
 	l.cells.init()
 	l.ctx, l.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	if err := l.findLoose(ctx); err != nil {
+		l.cancel()
+		return nil, err
+	}
 	return l, nil
 }
 
@@ -253,6 +269,7 @@ func (l *Log) decode(shard int, raw driver.Commit, only string) (*commit, error)
 	c, err := decodeOnly(shard, raw.Revision, raw.Data, only)
 	if err == nil {
 		l.clock.observe(c.time)
+		l.see(shard, raw.Revision)
 	}
 	return c, err
 }
@@ -303,9 +320,11 @@ func (l *Log) Position(ctx context.Context) (Position, error) {
 }
 
 // Close waits for the writes under way, so that their callers get their
-// answers, and closes the store. Callers whose write the store does not answer
+// answers, and closes the store. Relaxed appends of this log that nobody folded
+// yet are folded first, if that takes no more than a few seconds. Callers whose write the store does not answer
 // within a few seconds get ErrUnknown. Later calls return ErrClosed.
 func (l *Log) Close() error {
+	l.foldOwn()
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -315,6 +334,7 @@ func (l *Log) Close() error {
 	if l.stop != nil {
 		l.stop()
 	}
+	l.keeping.stop()
 	for _, ln := range l.lanes {
 		ln.moved()
 	}

@@ -63,7 +63,8 @@ func (m *member) stand(ln *lane) *part {
 func (tx *Tx) addCommits(m *member) {
 	n := len(tx.log.lanes)
 	if len(tx.sizes) == 1 && len(tx.events) > 0 {
-		tx.commit(m, int(tx.sizes[0].shard)).events = tx.events
+		c := tx.commit(m, int(tx.sizes[0].shard))
+		c.events, c.relaxed = tx.events, tx.relaxed
 	} else {
 		tx.spreadEvents(m)
 	}

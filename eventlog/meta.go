@@ -50,9 +50,10 @@ const (
 	hasActor
 	hasTraceparent
 	hasExtra
-	hasNext // another Meta stands behind this one
+	hasNext    // another Meta stands behind this one
+	hasRelaxed // of the first one: relaxed appends stand behind the last
 
-	knownMeta = hasNext<<1 - 1
+	knownMeta = hasRelaxed<<1 - 1
 )
 
 // append appends the stored form of m; next says that another one follows.
@@ -117,15 +118,15 @@ func (m *Meta) size() int {
 	return n
 }
 
-// decode reads what append wrote, and whether another Meta follows.
-func (m *Meta) decode(d *decoder) (next bool) {
+// decode reads what append wrote, and what follows: another Meta, relaxed appends.
+func (m *Meta) decode(d *decoder) (next, relaxed bool) {
 	var has byte
 	if b := d.bytes(1); len(b) == 1 {
 		has = b[0]
 	}
 	if has&^knownMeta != 0 {
 		d.fail(errors.New("metadata of an unknown kind"))
-		return false
+		return false, false
 	}
 	if has&hasCorrelation != 0 {
 		copy(m.Correlation[:], d.bytes(16))
@@ -147,5 +148,5 @@ func (m *Meta) decode(d *decoder) (next bool) {
 			m.Extra[k] = d.string()
 		}
 	}
-	return has&hasNext != 0 && d.err == nil
+	return has&hasNext != 0 && d.err == nil, has&hasRelaxed != 0 && d.err == nil
 }

@@ -26,15 +26,22 @@ func (c *commit) metaAt(i int) *Meta {
 // decodeMetas reads the table. Each of it is used by an event, so that hostile
 // bytes cannot make a reader allocate more than a multiple of their length.
 func (c *commit) decodeMetas(d *decoder) {
-	next := c.meta.decode(d)
+	next, folds := c.meta.decode(d)
 	for n := 2; next; n++ {
 		if len(d.b) < n*eventMinSize {
 			d.fail(errors.New("more metadata than events"))
 			return
 		}
 		var m Meta
-		next = m.decode(d)
+		var other bool
+		if next, other = m.decode(d); other {
+			d.fail(errors.New("relaxed appends in the midst of metadata"))
+			return
+		}
 		c.metas = append(c.metas, m)
+	}
+	if folds {
+		c.decodeRelaxed(d)
 	}
 }
 

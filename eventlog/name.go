@@ -114,3 +114,5 @@ func typeKey(typ string) string        { return "\x01e" + typ }
 func correlationKey(id ID) string      { return "\x01c" + id.hex() }
 func onceKey(stream, id string) string { return "\x01o" + stream + "\x01" + id }
 func tableKey(table string) string     { return "\x01x" + table }
+
+const looseKeys = "\x01l" // of cells that were folded; see looseName

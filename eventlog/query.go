@@ -30,6 +30,7 @@ type Query struct {
 	Limit        int       // records at most; 0: no limit
 	System       bool      // also system streams ($…), which are else shown only when named
 	Stored       bool      // as stored, without upcasting
+	Timeline     bool      // one shard or stream by when its events were appended; see [Log.Read]
 }
 
 // plan is a Query made ready for a log.
@@ -91,6 +92,10 @@ func (p *plan) check() error {
 		return fmt.Errorf("the bounds From and To need a Stream or one shard")
 	case p.Backward && p.Follow:
 		return fmt.Errorf("reading Backward and to Follow exclude each other")
+	case p.Timeline && p.Stream == "" && len(p.Shards) != 1:
+		return fmt.Errorf("a Timeline is that of one shard, or of a stream")
+	case p.Timeline && (p.From != 0 || p.To != 0 || p.Backward || p.Follow || !p.After.IsZero()):
+		return fmt.Errorf("a Timeline has no From, To, After, Backward or Follow")
 	case p.Limit < 0:
 		return fmt.Errorf("limit of %d records", p.Limit)
 	}
@@ -132,6 +137,11 @@ func (p *plan) records(to []Record, c *placed) ([]Record, error) {
 	if p.misses(c) {
 		return to, nil
 	}
+	return p.pick(to, c)
+}
+
+// pick returns what of c matches but for place and time.
+func (p *plan) pick(to []Record, c *placed) ([]Record, error) {
 	first := len(to)
 	for i := range c.events {
 		e := &c.events[i]
@@ -181,5 +191,5 @@ func (p *plan) selects(c *commit, e *event) bool {
 // chains decides by the same rule as the index, so that the other fields of a
 // Query do not change what belongs to a chain.
 func (p *plan) chains(c *commit, e *event) bool {
-	return c.chain(c.metaAt(int(e.meta)), p.log.opts.Index) == p.Correlation
+	return c.chain(c.metaAt(int(e.meta)), e.part, p.log.opts.Index) == p.Correlation
 }

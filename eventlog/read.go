@@ -18,11 +18,23 @@ import (
 // A following iteration over several shards yields in the order of time: a
 // record comes as soon as no shard can get an earlier one. In a log that other
 // processes write to that is Options.MaxSkew after its time.
+//
+// A Timeline is a snapshot of a shard in which every relaxed append stands where
+// it was made, folded or not: by the revision that it had seen, then the time of
+// the append, then its id; a strict one by the revision behind which it was
+// written and its time. What was acknowledged before the reading is in it, once.
+// An append that waits to be folded has no version and no revision yet. Since and
+// Until bound the time of the append. It is to look at, not to go on from: what is
+// folded later may stand anywhere in it.
 func (l *Log) Read(ctx context.Context, q Query) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		p, err := l.plan(q)
 		if err == nil {
-			err = p.run(ctx, yield)
+			run := p.run
+			if q.Timeline {
+				run = p.timeline
+			}
+			err = run(ctx, yield)
 		}
 		if err != nil && err != errStop {
 			yield(Record{}, err)

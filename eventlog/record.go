@@ -22,12 +22,16 @@ type Record struct {
 	Data     []byte          // the payload, after upcasting
 	Tags     []string        //
 	Meta     Meta            // of the transaction, or of the [Tx.Scope] in which the event was appended
+	Relaxed  *Relaxed        // of a relaxed append, how it came; nil: it was a strict one
 
 	log  *Log
-	more bool // further records of this commit follow in this reading
+	more bool      // further records of this commit follow in this reading
+	fold ID        // the commit of a relaxed append
+	cell looseName // that it is the first of; for the export
 }
 
-// Commit returns the id of the transaction that wrote r.
+// Commit returns the id of the transaction that wrote r: of a relaxed append its
+// own, whatever other appends were folded together with it.
 func (r *Record) Commit() ID {
 	id, _ := r.ID.commit()
 	return id

@@ -17,7 +17,7 @@ import (
 
 // MarshalJSON returns r as one line of JSON with the members id, stream,
 // version, shard, revision, time, type, codec (when not JSON), data, tags and
-// meta. A payload that is JSON stands under data, byte for byte as it is stored;
+// meta, and relaxed for a relaxed append. A payload that is JSON stands under data, byte for byte as it is stored;
 // any other one stands under data_base64. It is the form of [Export] and of the
 // command line.
 //
@@ -43,6 +43,9 @@ func (r *Record) appendJSON(b []byte) ([]byte, error) {
 		b = appendText(b, t)
 	}
 	b = r.Meta.appendJSON(append(b, `],"meta":`...))
+	if r.Relaxed != nil {
+		b = r.appendRelaxed(append(b, `,"relaxed":`...))
+	}
 	if !utf8.Valid(b) {
 		return nil, fmt.Errorf("eventlog: %s version %d: metadata or codec is not UTF-8", r.Stream, r.Version)
 	}
@@ -155,6 +158,7 @@ type recordJSON struct {
 	Base64   []byte          `json:"data_base64"`
 	Tags     []string        `json:"tags"`
 	Meta     metaJSON        `json:"meta"`
+	Relaxed  *relaxedJSON    `json:"relaxed"`
 }
 
 type metaJSON struct {
@@ -191,8 +195,9 @@ func (in *recordJSON) record() (Record, error) {
 	if len(in.Tags) == 0 {
 		in.Tags = nil
 	}
-	return Record{ID: in.ID, Stream: in.Stream, Version: in.Version, Shard: in.Shard, Revision: in.Revision, Index: n,
-		Time: in.Time, Type: in.Type, Codec: in.Codec, Data: data, Tags: in.Tags, Meta: Meta(in.Meta)}, nil
+	r := Record{ID: in.ID, Stream: in.Stream, Version: in.Version, Shard: in.Shard, Revision: in.Revision, Index: n,
+		Time: in.Time, Type: in.Type, Codec: in.Codec, Data: data, Tags: in.Tags, Meta: Meta(in.Meta)}
+	return r, in.Relaxed.into(&r)
 }
 
 // oneValue returns the bytes that appendValue wrote.

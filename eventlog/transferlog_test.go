@@ -49,12 +49,38 @@ func transferMeta(t *rapid.T) eventlog.Meta {
 
 // transferWrite does a random thing to a log.
 func transferWrite(t *rapid.T, l *eventlog.Log, system bool) {
+	if rapid.IntRange(0, 3).Draw(t, "relaxed") == 0 {
+		transferRelaxed(t, l)
+		return
+	}
 	_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
 		*tx.Meta() = transferMeta(t)
 		return transferDo(t, tx, system, 2)
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// transferRelaxed appends relaxed, mostly several before somebody folds them.
+func transferRelaxed(t *rapid.T, l *eventlog.Log) {
+	for range rapid.IntRange(1, 4).Draw(t, "appends") {
+		o := &eventlog.AppendOptions{Relaxed: true, Meta: transferMeta(t)}
+		if rapid.Bool().Draw(t, "with id") {
+			o.ID = transferName(t, "id")
+		}
+		var events []eventlog.Event
+		for range rapid.IntRange(1, 3).Draw(t, "events") {
+			events = append(events, transferEvent(t))
+		}
+		if _, err := l.Append(t.Context(), transferName(t, "stream"), o, events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rapid.Bool().Draw(t, "fold") {
+		if _, err := l.Fold(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

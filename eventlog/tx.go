@@ -32,6 +32,7 @@ type Tx struct {
 	events    []event
 	written   *written // finds them; nil: there are few
 	onces     []once
+	relaxed   []relaxed                // that it folds
 	states    []loadedState            // that were loaded
 	stateAt   map[stateKey]loadedState // finds them; nil: there are few
 	rollbacks int

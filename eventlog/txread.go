@@ -32,6 +32,8 @@ func (tx *Tx) read(q Query, yield func(Record, error) bool) error {
 		return errOver
 	case q.Follow:
 		return errors.New("a transaction cannot follow")
+	case q.Timeline:
+		return errors.New("a transaction reads what is folded, not a timeline")
 	case q.Stream == "" && len(q.Shards) == 0:
 		return errors.New("a read inside a transaction names its stream or its shards")
 	}

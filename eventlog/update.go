@@ -77,6 +77,20 @@ type AppendOptions struct {
 	Tags []string
 	// Meta is the commit's metadata.
 	Meta Meta
+	// Relaxed makes the append durable without giving it a place yet: it waits for
+	// nobody else's write, conflicts with nothing, and reads nothing, however many
+	// processes append to the shard. Later it is folded into the shard, once, by a
+	// sequencer (package eventlog/sequencer) or, where none does it within
+	// Options.FoldAfter, by this log. Only then do readers and Updates see it; see
+	// [Query].Timeline for who wants to see it before.
+	//
+	// The position that such an Append returns is zero; [Log.Fold] gives one that
+	// covers it. Relaxed appends of one Log to one shard are folded in their order;
+	// a strict one behind them may come first. Expect is refused, since there is
+	// nothing yet to hold it against. The ID is looked at when the append is folded:
+	// the first append with it stays, and another one folds to nothing, also one
+	// with other content, which is told to Options.Logger and [Hooks].Fold.
+	Relaxed bool
 }
 
 // Append appends events to one stream: an Update that does nothing else. Without
@@ -92,6 +106,12 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 			tagged[i] = Tagged(e, opts.Tags...)
 		}
 		events = tagged
+	}
+	if opts.Relaxed {
+		if err := l.appendRelaxed(ctx, stream, &opts, events); err != nil {
+			return Position{}, fmt.Errorf("eventlog: append %s: %w", stream, err)
+		}
+		return Position{}, nil
 	}
 	var first Position
 	looks := false // at the version: only where it is not the expected one

@@ -188,3 +188,33 @@ func TestLabelsAreText(t *testing.T) {
 		t.Errorf("%v bytes, want 5", got)
 	}
 }
+
+// Relaxed appends are counted when they are put and when they are folded.
+func TestLogRelaxed(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	l := eventlogtest.Open(t, &eventlog.Options{FoldAfter: -1, Hooks: hooks(t, reg)})
+	for _, cents := range []int64{1, 1, 2} {
+		_, err := l.Append(t.Context(), "a", &eventlog.AppendOptions{Relaxed: true, ID: "id"}, posted{cents}, posted{5})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	puts, _ := scrape(t, reg, "rollforward_eventlog_relaxed_write_appends", nil)
+	took, _ := scrape(t, reg, "rollforward_eventlog_relaxed_write_duration_seconds", nil)
+	if puts.count != 3 || puts.sum != 3 || took.count != 3 || value(t, reg, "rollforward_eventlog_relaxed_events_total", nil) != 6 {
+		t.Errorf("puts %+v, took %+v", puts, took)
+	}
+	if _, err := l.Fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range []string{"placed", "repeated", "reused"} {
+		if got := value(t, reg, "rollforward_eventlog_folded_appends_total", map[string]string{"result": result}); got != 1 {
+			t.Errorf("%v %s", got, result)
+		}
+	}
+	lag, _ := scrape(t, reg, "rollforward_eventlog_fold_lag_seconds", nil)
+	if lag.count != 1 || value(t, reg, "rollforward_eventlog_folded_events_total", nil) != 2 {
+		t.Errorf("lag %+v", lag)
+	}
+}

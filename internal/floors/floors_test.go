@@ -41,6 +41,7 @@ func TestImportsPointOneWay(t *testing.T) {
 	for pkg, forbidden := range map[string][]string{
 		"eventlog/driver":           append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
 		"eventlog":                  append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
+		"eventlog/sequencer":        append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
 		"eventlog/memlog":           append([]string{pebble, grpc, google, sqlite, watermill, cobra, testingPk}, prometheus...),
 		"eventlog/pebblelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
 		"outbox":                    append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),

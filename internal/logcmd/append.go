@@ -43,6 +43,10 @@ version; "none" expects that the stream does not exist. --id makes it safe to
 repeat: the same id in the same stream appends once, and prints the first result
 again; with other content it fails with exit status 3.
 
+--relaxed makes it durable without giving it a place: it conflicts with nothing,
+and no reader sees it until it is folded into its shard ("eventlog fold"; a
+sagarunner does so). "eventlog timeline" shows it before.
+
 With --jsonl standard input holds an event on each line: the payload alone when
 STREAM and TYPE are given, else an object with stream, type, data, and if wanted
 codec and data_base64, tags, expect (a version), id and meta. A line that "read
@@ -65,6 +69,7 @@ transactions stays.`,
 	}
 	f, m := cmd.Flags(), &a.options.Meta
 	f.StringVar(&a.expect, "expect", "", "`version` that the stream must have, or none")
+	f.BoolVar(&a.options.Relaxed, "relaxed", false, "append without a place; it gets one when it is folded")
 	f.StringVar(&a.options.ID, "id", "", "idempotency `id`")
 	f.StringArrayVar(&a.options.Tags, "tag", nil, "`tag` on each event; may be repeated")
 	f.StringVar(&m.Actor, "actor", "", "`who` did it, in the metadata")
@@ -87,7 +92,7 @@ func (a *appending) run(cmd *cobra.Command, store *cli.Store, args []string) (er
 			return err
 		}
 	}
-	l, err := store.Open(cmd.Context(), cli.Create, &eventlog.Options{Shards: a.shards})
+	l, err := store.Open(cmd.Context(), cli.Create, &eventlog.Options{Shards: a.shards, FoldAfter: -1})
 	if err != nil {
 		return err
 	}
@@ -103,6 +108,8 @@ func (a *appending) parse() (err error) {
 	switch {
 	case a.lines && o.ID != "":
 		return cli.Usage("--id with --jsonl: each line has its own id")
+	case a.options.Relaxed && (a.lines || a.expect != ""):
+		return cli.Usage("--relaxed excludes --jsonl and --expect")
 	case a.batch < 1:
 		return cli.Usage("--batch %d", a.batch)
 	case a.shards < 0:
@@ -173,11 +180,24 @@ func (a *appending) appendOne(cmd *cobra.Command, l *eventlog.Log, stream string
 		return err
 	}
 	shard := l.ShardOf(stream)
+	if a.options.Relaxed {
+		v := &looseLine{Stream: stream, Shard: shard, Relaxed: true}
+		return cli.WriteObject(cmd.OutOrStdout(), a.format, v, []cli.Field{
+			{Name: "stream", Value: stream}, {Name: "shard", Value: strconv.Itoa(shard)}, {Name: "place", Value: "none yet; see eventlog timeline and fold"},
+		})
+	}
 	list := cli.NewList(cmd.OutOrStdout(), a.format, recordColumns)
 	if err := printCommit(cmd.Context(), l, list, stream, shard, p.Revision(shard)); err != nil {
 		return fmt.Errorf("appended at %s, but: %w", p, err)
 	}
 	return list.End()
+}
+
+// looseLine is what append prints of an append that has no place.
+type looseLine struct {
+	Stream  string `json:"stream"`
+	Shard   int    `json:"shard"`
+	Relaxed bool   `json:"relaxed"`
 }
 
 func printCommit(ctx context.Context, l *eventlog.Log, list *cli.List[eventlog.Record], stream string, shard int, rev driver.Revision) error {

@@ -29,10 +29,11 @@ type line struct {
 	ID     string          `json:"id"`
 	Meta   lineMeta        `json:"meta"`
 
-	Version  uint64    `json:"version"`
-	Shard    int       `json:"shard"`
-	Revision uint64    `json:"revision"`
-	Time     time.Time `json:"time"`
+	Version  uint64          `json:"version"`
+	Shard    int             `json:"shard"`
+	Revision uint64          `json:"revision"`
+	Time     time.Time       `json:"time"`
+	Relaxed  json.RawMessage `json:"relaxed"`
 
 	number int
 }

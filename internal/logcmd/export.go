@@ -3,6 +3,7 @@ package logcmd
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ which "import" makes the same log again: events with their ids, versions, times 
 metadata, transactions, idempotency ids, and tables. An event stands on a line as
 "read -o jsonl" prints it; lines with a kind are about the rest.
 
+Relaxed appends that have no place yet are folded first.
+
 When FILE holds the beginning of an export that was interrupted, export compares
 it with the log and goes on behind it.`,
 		Example: `  eventlog export all.jsonl
@@ -31,7 +34,7 @@ it with the log and goes on behind it.`,
   eventlog export --log a | eventlog import --log b`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
+			l, err := openToExport(cmd.Context(), store)
 			if err != nil {
 				return err
 			}
@@ -45,6 +48,27 @@ it with the log and goes on behind it.`,
 			return exportFile(cmd, l, args[0], options)
 		},
 	}
+}
+
+// openToExport opens the log for reading; where something is to be folded first, for
+// writing.
+func openToExport(ctx context.Context, store *cli.Store) (*eventlog.Log, error) {
+	o := &eventlog.Options{FoldAfter: -1}
+	l, err := store.Open(ctx, cli.Read, o)
+	if err != nil {
+		return nil, err
+	}
+	loose, err := l.LooseShards(ctx)
+	switch {
+	case err != nil:
+		return nil, errors.Join(err, l.Close())
+	case len(loose) == 0:
+		return l, nil
+	}
+	if err := l.Close(); err != nil {
+		return nil, err
+	}
+	return store.Open(ctx, cli.Write, o)
 }
 
 // exportFile writes or completes an export in a file.

@@ -25,6 +25,8 @@ type logStats struct {
 	Commits       int64             `json:"commits"`
 	First         *time.Time        `json:"first,omitempty"` // time of the first event
 	Last          *time.Time        `json:"last,omitempty"`
+	Loose         int64             `json:"loose"`                  // relaxed appends that wait to be folded
+	LooseOldest   *time.Time        `json:"loose_oldest,omitempty"` // time of the first of them
 	Position      eventlog.Position `json:"position"`
 	Shards        []driver.Revision `json:"shards"` // revision of each
 	DiskBytes     uint64            `json:"disk_bytes"`
@@ -40,7 +42,8 @@ func newStats(store *cli.Store) *cobra.Command {
 		Short: "Count streams, events and bytes, and print the position",
 		Long: `Stats counts streams and events (those of system streams apart), and prints
 the times of the first and last event, the revision of each shard, the position of
-the log's end (for "read --after"), and the bytes on disk. It reads the whole list
+the log's end (for "read --after"), the relaxed appends that wait to be folded, and
+the bytes on disk. It reads the whole list
 of streams.`,
 		Example: `  eventlog stats
   eventlog stats -o json | jq .events`,
@@ -93,8 +96,22 @@ func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *pebblelog.Lo
 			}
 		}
 	}
+	if err := s.countLoose(ctx, l); err != nil {
+		return err
+	}
 	disk, err := d.Stats()
 	s.DiskBytes, s.FreeBytes, s.TableBytes, s.Tables = disk.DiskBytes, disk.FreeBytes, disk.TableBytes, disk.Tables
+	return err
+}
+
+func (s *logStats) countLoose(ctx context.Context, l *eventlog.Log) error {
+	list, err := l.Unfolded(ctx)
+	for _, u := range list {
+		s.Loose += int64(u.Appends)
+		if s.LooseOldest == nil || u.Oldest.Before(*s.LooseOldest) {
+			s.LooseOldest = &u.Oldest
+		}
+	}
 	return err
 }
 
@@ -123,6 +140,9 @@ func (s *logStats) fields() []cli.Field {
 	if s.First != nil {
 		fields = append(fields, cli.Field{Name: "first event", Value: s.First.Format(time.RFC3339Nano)},
 			cli.Field{Name: "last event", Value: s.Last.Format(time.RFC3339Nano)})
+	}
+	if s.LooseOldest != nil {
+		fields = append(fields, cli.Field{Name: "to be folded", Value: fmt.Sprintf("%s, since %s", cli.Count(s.Loose), s.LooseOldest.Format(time.RFC3339Nano))})
 	}
 	fields = append(fields,
 		cli.Field{Name: "on disk", Value: fmt.Sprintf("%s, %s free", cli.Bytes(int64(s.DiskBytes)), cli.Bytes(int64(s.FreeBytes)))},

@@ -54,6 +54,8 @@ again. It runs until SIGINT or SIGTERM: then it finishes the batches in hand, fo
 as long as --grace, and gives its leases back, so that the next one goes on at
 once. A second signal ends it at once, which loses nothing either.
 
+It also gives the relaxed appends of all processes their places.
+
 With --listen it answers GET /health/live, /health/ready (200, or 503 with the
 reasons, such as that it cannot keep its leases) and /metrics, for which it counts
 the sagas of the log that are in each state, at most a --sweep behind. What fails is

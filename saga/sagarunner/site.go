@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/sequencer"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
 	"github.com/rollforward/rollforward/outbox"
@@ -51,16 +52,24 @@ func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
 	}
 	if s.drain {
 		d.Ready(func() []error { return reasons(ctx, r, nil) })
+		if _, err := log.Fold(ctx); err != nil {
+			return err
+		}
 		return r.Drain(ctx)
 	}
 	c, err := s.census(d, r)
 	if err != nil {
 		return err
 	}
-	d.Ready(func() []error { return reasons(ctx, r, c) })
+	seq := &sequencer.Runner{Log: log, Sweep: r.Sweep, Lease: r.Lease, Name: s.Name, Logger: d.Logger}
+	if err := seq.Check(); err != nil {
+		return cli.Usage("%w", err)
+	}
+	d.Ready(func() []error { return append(reasons(ctx, r, c), sequencerReasons(ctx, seq)...) })
 	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
 	defer func() { d.Logger.Info(s.Name + ": stopped") }()
 	defer keepCount(ctx, d.Logger, c)()
+	defer keepFolding(ctx, d.Logger, seq)()
 	return s.both(ctx, r)
 }
 
@@ -110,6 +119,12 @@ func joined(a, b eventlog.Hooks) eventlog.Hooks {
 	}
 	if a.Snapshot != nil {
 		out.Snapshot = func(model string, bytes int) { a.Snapshot(model, bytes); b.Snapshot(model, bytes) }
+	}
+	if a.Loose != nil {
+		out.Loose = func(i eventlog.LooseInfo) { a.Loose(i); b.Loose(i) }
+	}
+	if a.Fold != nil {
+		out.Fold = func(i eventlog.FoldInfo) { a.Fold(i); b.Fold(i) }
 	}
 	return out
 }
