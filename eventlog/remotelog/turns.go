@@ -38,18 +38,38 @@ type lane struct {
 
 // A party is a process that writes.
 type party struct {
-	turn time.Duration // how long its next turn waits for it
-	gone bool
+	gone  bool
+	lanes map[*lane]losses
 }
 
-// The time for which a shard waits for a party. One that comes too late gets
-// more next time: so also a slow one has its turn.
+// losses is how a party fares in a lane.
+type losses struct {
+	n    int  // times that it came back and lost, since it last won
+	away bool // it was refused and has not come back
+}
+
+// A shard waits for a party for a short time, about that in which a process on the
+// same machine comes back; so one that wanted only this place, and does not come
+// back, holds up nobody for long. Who comes too late again and again gets more:
+// so also a slow one has its turn.
 const (
 	shortTurn = 2 * time.Millisecond
 	longTurn  = 100 * time.Millisecond
+	lostTurns = 4 // losses that double the time
 )
 
-func newParty() *party { return &party{turn: shortTurn} }
+func newParty() *party { return &party{lanes: make(map[*lane]losses)} }
+
+func (p *party) turn(ln *lane) time.Duration {
+	return min(shortTurn<<min(p.lanes[ln].n/lostTurns, 6), longTurn)
+}
+
+// back notes that p comes to a lane.
+func (p *party) back(ln *lane) {
+	if f := p.lanes[ln]; f.away {
+		p.lanes[ln] = losses{n: f.n + 1}
+	}
+}
 
 // A waiter is a Write that stands in line.
 type waiter struct {
@@ -71,7 +91,7 @@ func (t *turns) do(ctx context.Context, p *party, w *driver.Write, store func() 
 		return err
 	}
 	err := store()
-	t.leave(w, err)
+	t.leave(p, w, err)
 	return err
 }
 
@@ -115,6 +135,9 @@ func (t *turns) part(p *party) {
 func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) error {
 	wt := &waiter{party: p, write: w}
 	t.mu.Lock()
+	for i := range w.Batches {
+		p.back(t.lane(w.Batches[i].Shard))
+	}
 	decided, err := t.try(wt)
 	if !decided {
 		wt.decided = make(chan error, 1)
@@ -133,7 +156,7 @@ func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) error {
 	select {
 	case err := <-wt.decided: // just now
 		if err == nil {
-			t.land(w)
+			t.land(p, w)
 		}
 	default:
 		t.withdraw(wt)
@@ -181,11 +204,7 @@ func (t *turns) try(wt *waiter) (decided bool, err error) {
 	}
 	for i := range wt.write.Batches {
 		ln := t.lane(wt.write.Batches[i].Shard)
-		if ln.turn != nil {
-			ln.turn.turn = max(shortTurn, ln.turn.turn*7/8)
-			ln.turn = nil
-		}
-		ln.flight = true
+		ln.turn, ln.flight = nil, true
 	}
 	return true, nil
 }
@@ -237,7 +256,6 @@ func (t *turns) expire(ln *lane) {
 	case time.Now().Before(ln.until):
 		ln.arm(t)
 	default:
-		ln.turn.turn = min(longTurn, 2*ln.turn.turn)
 		ln.turn = nil
 		t.advance(ln)
 	}
@@ -251,7 +269,8 @@ func (t *turns) refuse(wt *waiter, stale int) error {
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		ln := t.lane(b.Shard)
-		t.give(ln, wt.party, wt.party.turn)
+		t.give(ln, wt.party, wt.party.turn(ln))
+		wt.party.lanes[ln] = losses{n: wt.party.lanes[ln].n, away: true}
 		commits, ok := ln.recent.from(b.First)
 		for _, c := range commits {
 			size += len(c.Data) + commitCost
@@ -264,24 +283,25 @@ func (t *turns) refuse(wt *waiter, stale int) error {
 }
 
 // leave notes what the store answered to w.
-func (t *turns) leave(w *driver.Write, err error) {
+func (t *turns) leave(p *party, w *driver.Write, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if err == nil {
 		for i := range w.Batches {
 			b := &w.Batches[i]
 			ln := t.lane(b.Shard)
+			delete(p.lanes, ln)
 			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
 			if t.others > 0 && len(b.Commits) > 0 {
 				ln.recent.add(b)
 			}
 		}
 	}
-	t.land(w)
+	t.land(p, w)
 }
 
 // land frees the lanes of w for whoever is next.
-func (t *turns) land(w *driver.Write) {
+func (t *turns) land(p *party, w *driver.Write) {
 	for i := range w.Batches {
 		t.lane(w.Batches[i].Shard).flight = false
 	}
@@ -290,13 +310,14 @@ func (t *turns) land(w *driver.Write) {
 		ln := t.lane(shard)
 		if t.advance(ln); ln.tail == 0 && !ln.flight && ln.turn == nil && len(ln.line) == 0 {
 			delete(t.lanes, shard) // nothing was ever written there
+			delete(p.lanes, ln)
 		}
 	}
 }
 
 // advance decides on those in line, until one has the lane.
 func (t *turns) advance(ln *lane) {
-	for n := len(ln.line); n > 0 && !ln.flight && ln.turn == nil; n-- {
+	for n := len(ln.line); n > 0 && !ln.busy(ln.line[0].party); n-- {
 		wt := ln.line[0]
 		ln.line[0] = nil
 		ln.line = ln.line[1:]
