@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -111,9 +110,16 @@ type told struct {
 func (e told) Error() string { return e.text }
 func (e told) Unwrap() error { return e.is }
 
+// wrap says whose error it is, when somebody wants to read it: most are refusals,
+// which nobody reads.
 func wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("remotelog: %w", err)
+	return ours{err}
 }
+
+type ours struct{ error }
+
+func (e ours) Error() string { return "remotelog: " + e.error.Error() }
+func (e ours) Unwrap() error { return e.error }

@@ -74,7 +74,7 @@ func (c *client) ping() {
 func (c *client) receive() {
 	var err error
 	for err == nil {
-		if err = c.link.conn.SetReadDeadline(time.Now().Add(pongWithin)); err != nil {
+		if err = c.link.expect(pongWithin); err != nil {
 			break
 		}
 		var f frame

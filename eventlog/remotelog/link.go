@@ -3,6 +3,7 @@ package remotelog
 import (
 	"bufio"
 	"net"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -13,13 +14,15 @@ type link struct {
 	conn net.Conn
 	in   *bufio.Reader
 
-	mu    sync.Mutex
-	out   []byte
-	room  sync.Cond // out has become shorter, or the link has failed
-	busy  bool      // frames are being handed to the operating system
-	err   error     // why it ended
-	kick  chan struct{}
-	ended chan struct{} // closed when err is set
+	mu   sync.Mutex
+	out  []byte
+	room sync.Cond // out has become shorter, or the link has failed
+	busy bool      // frames are being handed to the operating system
+	err  error     // why it ended
+	kick chan struct{}
+
+	reading, writing deadline
+	ended            chan struct{} // closed when err is set
 }
 
 const (
@@ -71,6 +74,9 @@ func (l *link) run() {
 		case <-l.ended:
 			return
 		}
+		// Let those send who are about to: their frames go with this one.
+		runtime.Gosched()
+		runtime.Gosched()
 		l.mu.Lock()
 		b := l.out
 		l.out, l.busy = spare[:0], len(b) > 0
@@ -94,7 +100,7 @@ func (l *link) run() {
 func (l *link) write(b []byte) error {
 	for len(b) > 0 {
 		part := b[:min(len(b), readStep)]
-		if err := l.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := l.writing.extend(writeTimeout, l.conn.SetWriteDeadline); err != nil {
 			return err
 		}
 		if _, err := l.conn.Write(part); err != nil {
@@ -103,6 +109,22 @@ func (l *link) write(b []byte) error {
 		b = b[len(part):]
 	}
 	return nil
+}
+
+// expect says within which time the other side must send something.
+func (l *link) expect(d time.Duration) error { return l.reading.extend(d, l.conn.SetReadDeadline) }
+
+// A deadline is one of a connection. To set it takes time, so it is extended only
+// now and then: it may come too early by an eighth.
+type deadline struct{ set time.Time }
+
+func (d *deadline) extend(by time.Duration, set func(time.Time) error) error {
+	now := time.Now()
+	if now.Sub(d.set) < by/8 {
+		return nil
+	}
+	d.set = now
+	return set(now.Add(by))
 }
 
 // drained waits until everything that was queued has been handed to the operating

@@ -17,6 +17,7 @@ type session struct {
 	link    *link
 	party   *party
 	writing chan struct{} // a token for each Write under way
+	tasks   chan task     // to those who wait for one
 
 	mu        sync.Mutex
 	requests  map[uint64]*request // iterations and watches under way
@@ -51,7 +52,7 @@ func (s *session) run() {
 // read takes frames until the connection ends.
 func (s *session) read(ctx context.Context, wg *sync.WaitGroup) error {
 	for {
-		if err := s.link.conn.SetReadDeadline(time.Now().Add(silence)); err != nil {
+		if err := s.link.expect(silence); err != nil {
 			return err
 		}
 		f, err := readFrame(s.link.in)
@@ -141,12 +142,33 @@ func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *d
 		<-s.writing
 		return nil
 	}
-	wg.Go(func() {
-		s.answer(id, nil, s.h.write(context.Background(), s.party, w))
+	select {
+	case s.tasks <- task{id, w}: // somebody has nothing to do
+	default:
+		wg.Go(func() { s.work(ctx, task{id, w}) })
+	}
+	return nil
+}
+
+// A task is a Write to bring to the store.
+type task struct {
+	id    uint64
+	write *driver.Write
+}
+
+// work does one task after the other. Whoever has done one waits for the next: a
+// goroutine that has grown costs less than a new one.
+func (s *session) work(ctx context.Context, t task) {
+	for {
+		s.answer(t.id, nil, s.h.write(context.Background(), s.party, t.write))
 		s.under.Done()
 		<-s.writing
-	})
-	return nil
+		select {
+		case t = <-s.tasks:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // write checks w before it stands in line, and brings it to the store.
