@@ -205,7 +205,10 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 	var out []news
 	moved := false
 	for _, ln := range g.lanes {
-		n, err := l.newsOf(ln)
+		n, ok, err := l.told(ln, refusal)
+		if err == nil && !ok {
+			n, err = l.newsOf(ln)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
@@ -217,6 +220,34 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 			Reason: "missing, though it was there: has the store been replaced under a running process?"}
 	}
 	return out, nil
+}
+
+// told returns the news of a lane that came with the refusal. ok is false when
+// there are none, or not all since the lane's tail.
+func (l *Log) told(ln *lane, refusal *driver.TailError) (n news, ok bool, err error) {
+	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First == ln.tail+1 })
+	if i < 0 {
+		return n, false, nil
+	}
+	n = news{lane: ln, floor: ln.tail}
+	for _, raw := range refusal.News[i].Commits {
+		if raw.Revision != n.floor+driver.Revision(len(n.commits))+1 {
+			return n, false, nil
+		}
+		if err := l.takeNews(&n, raw); err != nil {
+			return n, false, err
+		}
+	}
+	return n, true, nil
+}
+
+// takeNews adds a commit to the news of a lane.
+func (l *Log) takeNews(n *news, raw driver.Commit) error {
+	c, err := l.decode(n.lane.shard, raw, "")
+	if err == nil {
+		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
+	}
+	return err
 }
 
 // newsOf reads the commits behind a lane's tail, which moves only with the
@@ -239,11 +270,9 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		c, err := l.decode(ln.shard, raw, "")
-		if err != nil {
+		if err := l.takeNews(&n, raw); err != nil {
 			return n, err
 		}
-		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
 	}
 	return n, nil
 }

@@ -191,9 +191,16 @@ var (
 
 // A TailError refuses a Write: the batch for Shard was not directly behind Tail.
 // When several conditions do not hold, the error names any one of them.
+//
+// A store that has it at hand says what the writer did not know, so that it need
+// not ask: News has, for any of the shards of the Write, what a Read from the
+// refused batch's First would yield now, up to the shard's tail. It is durable
+// and the receiver's own. A shard that is not in News may or may not have moved;
+// one that has an entry without commits has not.
 type TailError struct {
 	Shard int
 	Tail  Revision
+	News  []Batch
 }
 
 func (e *TailError) Error() string {

@@ -59,6 +59,9 @@ func won(ctx context.Context, log driver.Log, w driver.Write) (bool, error) {
 		case err == nil:
 			return true, nil
 		case errors.As(err, &tail), errors.As(err, &cell):
+			if err := rightNews(ctx, log, w, err); err != nil {
+				return false, err
+			}
 			return holdsPlace(ctx, log, w.Batches)
 		case !errors.Is(err, driver.ErrUnknown):
 			return false, fmt.Errorf("neither done nor refused by tail or cell: %w", err)

@@ -133,7 +133,10 @@ func (m *machine) try(t *rapid.T, w driver.Write) {
 		}
 	case err == nil:
 		t.Fatalf("%+v succeeded; malformed %v, tails in the way %v, cells %v", w, malformed, tails, cells)
-	case errors.As(err, &tail) && !malformed && slices.Contains(tails, *tail):
+	case errors.As(err, &tail) && !malformed && slices.ContainsFunc(tails, func(o driver.TailError) bool { return o.Shard == tail.Shard && o.Tail == tail.Tail }):
+		if err := rightNews(t.Context(), m.log, w, err); err != nil {
+			t.Fatalf("the news of a refusal: %v", err)
+		}
 	case errors.As(err, &cell) && !malformed && slices.Contains(cells, *cell):
 	case malformed && tail == nil && cell == nil && !errors.Is(err, driver.ErrUnknown):
 	default:

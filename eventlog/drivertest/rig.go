@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"iter"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -196,7 +197,52 @@ func refused(t tb, log driver.Log, w driver.Write, shards ...int) error {
 		t.Errorf("refused with ErrUnknown: %v", err)
 	}
 	equal(t, "state after a refused write", look(t, log, shards...), before)
+	told(t, log, w, err)
 	return err
+}
+
+// told checks the news that came with a refusal, if some did: what the refused
+// writer did not know, all of it in order, and nothing that is not there.
+func told(t tb, log driver.Log, w driver.Write, err error) {
+	t.Helper()
+	if err := rightNews(t.Context(), log, w, err); err != nil {
+		t.Errorf("the news of a refusal: %v", err)
+	}
+}
+
+func rightNews(ctx context.Context, log driver.Log, w driver.Write, refusal error) error {
+	var e *driver.TailError
+	if !errors.As(refusal, &e) {
+		return nil
+	}
+	seen := map[int]bool{}
+	for _, b := range e.News {
+		i := slices.IndexFunc(w.Batches, func(o driver.Batch) bool { return o.Shard == b.Shard })
+		switch {
+		case seen[b.Shard]:
+			return fmt.Errorf("shard %d is there twice", b.Shard)
+		case i < 0:
+			return fmt.Errorf("shard %d is not written", b.Shard)
+		case b.First != w.Batches[i].First:
+			return fmt.Errorf("shard %d: they begin at %d, not at %d", b.Shard, b.First, w.Batches[i].First)
+		}
+		seen[b.Shard] = true
+		end := b.First + driver.Revision(len(b.Commits))
+		if b.Shard == e.Shard && end != e.Tail+1 {
+			return fmt.Errorf("shard %d: they end at %d, its tail is %d", b.Shard, end-1, e.Tail)
+		}
+		var want []driver.Commit
+		for c, err := range log.Read(ctx, b.Shard, driver.Range{From: uint64(b.First), To: uint64(end)}) {
+			if err != nil {
+				return err
+			}
+			want = append(want, c)
+		}
+		if !reflect.DeepEqual(rows(b.Commits), rows(want)) {
+			return fmt.Errorf("shard %d has %v, the news are %v", b.Shard, rows(want), rows(b.Commits))
+		}
+	}
+	return nil
 }
 
 // behind checks that err is a TailError with these fields.
@@ -206,7 +252,7 @@ func behind(t tb, err error, shard int, tail driver.Revision) {
 	if !errors.As(err, &e) {
 		t.Fatalf("refused with %v, expected a *driver.TailError", err)
 	}
-	equal(t, "TailError", *e, driver.TailError{Shard: shard, Tail: tail})
+	equal(t, "TailError", driver.TailError{Shard: e.Shard, Tail: e.Tail}, driver.TailError{Shard: shard, Tail: tail})
 }
 
 // otherVersion checks that err is a CellError with these fields.

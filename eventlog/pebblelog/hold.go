@@ -25,6 +25,7 @@ type HeldError struct {
 	Host    string
 	Since   time.Time
 	Command string
+	Sharing bool  // it lets others in: see package remotelog
 	Cause   error // what the operating system said
 }
 
@@ -58,7 +59,7 @@ func hold(o *Options, dir string) (io.Closer, *pebble.Lock, error) {
 		}
 		return nil, nil, readOwner(fsys, dir, err)
 	}
-	h := &holder{fs: fsys, path: fsys.PathJoin(dir, ownerFile), lock: lock}
+	h := &holder{fs: fsys, path: fsys.PathJoin(dir, ownerFile), lock: lock, sharing: o.Sharing}
 	if err := h.sign(); err != nil && !isDiskFull(err) && !errors.Is(err, syscall.EROFS) {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
@@ -82,6 +83,8 @@ type holder struct {
 	path   string
 	lock   *pebble.Lock
 	signed bool
+
+	sharing bool
 }
 
 func (h *holder) sign() error {
@@ -91,8 +94,8 @@ func (h *holder) sign() error {
 		return err
 	}
 	h.signed = true
-	_, err = fmt.Fprintf(f, "pid %d\nhost %s\nsince %s\ncommand %s\n",
-		os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), oneLine(strings.Join(os.Args, " ")))
+	_, err = fmt.Fprintf(f, "pid %d\nhost %s\nsince %s\nsharing %t\ncommand %s\n",
+		os.Getpid(), host, time.Now().UTC().Format(time.RFC3339), h.sharing, oneLine(strings.Join(os.Args, " ")))
 	return errors.Join(err, f.Close())
 }
 
@@ -123,6 +126,8 @@ func readOwner(fsys vfs.FS, dir string, cause error) error {
 			e.Host = value
 		case "since":
 			e.Since, _ = time.Parse(time.RFC3339, value)
+		case "sharing":
+			e.Sharing = value == "true"
 		case "command":
 			e.Command = value
 		}

@@ -71,6 +71,10 @@ type Options struct {
 	// refused. The directory is still held while it is open.
 	ReadOnly bool
 
+	// Sharing tells those who find the directory held that they can reach it through
+	// this process, as package remotelog does: HeldError.Sharing.
+	Sharing bool
+
 	// Logger gets the engine's rare messages: flushes and compactions at Debug,
 	// background errors at Error. Nil is silent.
 	Logger *slog.Logger

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 )
 
 // logVariable names the log where --log does not.
@@ -43,18 +44,19 @@ const (
 	Create               // the log is made where there is none
 )
 
-// OpenDriver opens the store of the log.
-func (s *Store) OpenDriver(a Access) (*pebblelog.Log, error) {
+// OpenDriver opens the store of the log, and shares it with whatever command has
+// it open already.
+func (s *Store) OpenDriver(ctx context.Context, a Access) (*remotelog.Log, error) {
 	dir, err := s.Dir()
 	if err != nil {
 		return nil, err
 	}
-	return pebblelog.Open(dir, &pebblelog.Options{MustExist: a != Create, ReadOnly: a == Read})
+	return remotelog.Open(ctx, dir, &remotelog.Options{ReadOnly: a == Read, Store: pebblelog.Options{MustExist: a != Create}})
 }
 
 // Open opens the log. Whoever opens it closes it.
 func (s *Store) Open(ctx context.Context, a Access, o *eventlog.Options) (*eventlog.Log, error) {
-	d, err := s.OpenDriver(a)
+	d, err := s.OpenDriver(ctx, a)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
-	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 	"github.com/rollforward/rollforward/internal/cli"
 )
 
@@ -49,7 +49,7 @@ of streams.`,
   eventlog stats -o json | jq .events`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			d, err := store.OpenDriver(cli.Read)
+			d, err := store.OpenDriver(cmd.Context(), cli.Read)
 			if err != nil {
 				return err
 			}
@@ -72,7 +72,7 @@ of streams.`,
 	return cmd
 }
 
-func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *pebblelog.Log, progress *cli.Progress) (err error) {
+func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *remotelog.Log, progress *cli.Progress) (err error) {
 	if s.Position, err = l.Position(ctx); err != nil {
 		return err
 	}
@@ -99,7 +99,7 @@ func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *pebblelog.Lo
 	if err := s.countLoose(ctx, l); err != nil {
 		return err
 	}
-	disk, err := d.Stats()
+	disk, err := d.Stats(ctx)
 	s.DiskBytes, s.FreeBytes, s.TableBytes, s.Tables = disk.DiskBytes, disk.FreeBytes, disk.TableBytes, disk.Tables
 	return err
 }

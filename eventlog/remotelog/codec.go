@@ -1,0 +1,230 @@
+package remotelog
+
+import (
+	"encoding/binary"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+func appendBytes[T ~string | ~[]byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendBool(b []byte, v bool) []byte {
+	if v {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// appendWrite writes a valid Write. The revisions of its commits follow from First.
+func appendWrite(b []byte, w *driver.Write) []byte {
+	b = append(b, w.ID[:]...)
+	b = appendBatches(b, w.Batches)
+	b = binary.AppendUvarint(b, uint64(len(w.Cells)))
+	for i := range w.Cells {
+		o := &w.Cells[i]
+		b = append(b, byte(o.Op))
+		if b = appendBool(b, o.If != nil); o.If != nil {
+			b = binary.AppendUvarint(b, *o.If)
+		}
+		b = appendCell(b, o.Cell)
+	}
+	return b
+}
+
+func appendBatches(b []byte, batches []driver.Batch) []byte {
+	b = binary.AppendUvarint(b, uint64(len(batches)))
+	for i := range batches {
+		batch := &batches[i]
+		b = binary.AppendUvarint(b, uint64(batch.Shard))
+		b = binary.AppendUvarint(b, uint64(batch.First))
+		b = binary.AppendUvarint(b, uint64(len(batch.Commits)))
+		for j := range batch.Commits {
+			c := &batch.Commits[j]
+			b = appendBytes(b, c.Data)
+			b = binary.AppendUvarint(b, uint64(len(c.Keys)))
+			for _, k := range c.Keys {
+				b = appendKey(b, k)
+			}
+		}
+	}
+	return b
+}
+
+func appendKey(b []byte, k driver.Key) []byte {
+	return binary.AppendUvarint(appendBytes(b, k.Name), k.Pos)
+}
+
+func appendCell(b []byte, c driver.Cell) []byte {
+	b = appendBytes(b, c.Key)
+	b = appendBytes(b, c.Value)
+	return binary.AppendUvarint(b, c.Version)
+}
+
+func appendCommit(b []byte, c driver.Commit) []byte {
+	return appendBytes(binary.AppendUvarint(b, uint64(c.Revision)), c.Data)
+}
+
+func appendRange(b []byte, r driver.Range) []byte {
+	b = binary.AppendUvarint(b, r.From)
+	b = binary.AppendUvarint(b, r.To)
+	b = appendBool(b, r.Backward)
+	return binary.AppendUvarint(b, uint64(max(r.Limit, 0)))
+}
+
+// A decoder takes values off a body. After the first value that is not there all
+// are zero, and err is set.
+type decoder struct {
+	b     []byte
+	names string // the same bytes from the start of b, when names are taken
+	err   error
+}
+
+func (d *decoder) fail(what string) {
+	if d.err == nil {
+		d.err = malformed("%s", what)
+	}
+	d.b = nil
+}
+
+func (d *decoder) uint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail("a number is missing")
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// int takes a number of at most limit.
+func (d *decoder) int(limit int) int {
+	v := d.uint()
+	if v > uint64(limit) {
+		d.fail("a number is too large")
+		return 0
+	}
+	return int(v)
+}
+
+// count takes the length of a list whose items have at least size bytes each.
+func (d *decoder) count(size int) int { return d.int(len(d.b) / size) }
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail("a byte is missing")
+		return 0
+	}
+	v := d.b[0]
+	d.b = d.b[1:]
+	return v
+}
+
+func (d *decoder) bool() bool {
+	v := d.byte()
+	if v > 1 {
+		d.fail("a truth value is neither 0 nor 1")
+	}
+	return v == 1
+}
+
+// bytes takes bytes that stay part of the body.
+func (d *decoder) bytes() []byte {
+	n := d.int(len(d.b))
+	v := d.b[:n:n]
+	d.b = d.b[n:]
+	return v
+}
+
+// string takes a string. All strings of a body share one piece of memory.
+func (d *decoder) string() string {
+	n := d.int(len(d.b))
+	if n == 0 {
+		return ""
+	}
+	if len(d.names) < len(d.b) {
+		d.names = string(d.b)
+	}
+	start := len(d.names) - len(d.b)
+	d.b = d.b[n:]
+	return d.names[start : start+n]
+}
+
+// done returns the error of the body, also when something is left of it.
+func (d *decoder) done() error {
+	if d.err == nil && len(d.b) > 0 {
+		d.fail("bytes are left over")
+	}
+	return d.err
+}
+
+const maxShard = 1<<31 - 1
+
+// write takes a Write. Its data stays part of the body.
+func (d *decoder) write() (w driver.Write) {
+	if len(d.b) < len(w.ID) {
+		d.fail("a write without an id")
+		return w
+	}
+	d.b = d.b[copy(w.ID[:], d.b):]
+	w.Batches = d.batches()
+	if n := d.count(5); n > 0 {
+		w.Cells = make([]driver.CellOp, n)
+	}
+	for i := range w.Cells {
+		o := &w.Cells[i]
+		if o.Op = driver.Op(d.byte()); d.bool() {
+			o.If = new(d.uint())
+		}
+		o.Cell = d.cell()
+	}
+	return w
+}
+
+func (d *decoder) batches() []driver.Batch {
+	n := d.count(3)
+	if n == 0 {
+		return nil
+	}
+	batches := make([]driver.Batch, n)
+	for i := range batches {
+		b := &batches[i]
+		b.Shard, b.First = d.int(maxShard), driver.Revision(d.uint())
+		if n := d.count(2); n > 0 {
+			b.Commits = make([]driver.Commit, n)
+		}
+		for j := range b.Commits {
+			c := &b.Commits[j]
+			c.Revision, c.Data = b.First+driver.Revision(j), d.bytes()
+			if n := d.count(2); n > 0 {
+				c.Keys = make([]driver.Key, n)
+			}
+			for k := range c.Keys {
+				c.Keys[k] = d.key()
+			}
+		}
+	}
+	return batches
+}
+
+func (d *decoder) key() driver.Key { return driver.Key{Name: d.string(), Pos: d.uint()} }
+
+func (d *decoder) cell() driver.Cell {
+	return driver.Cell{Key: d.string(), Value: d.bytes(), Version: d.uint()}
+}
+
+func (d *decoder) commit() driver.Commit {
+	return driver.Commit{Revision: driver.Revision(d.uint()), Data: d.bytes()}
+}
+
+func (d *decoder) rng() driver.Range {
+	return driver.Range{From: d.uint(), To: d.uint(), Backward: d.bool(), Limit: d.int(1<<62 - 1)}
+}
+
+func appendNumbers(b []byte, list ...uint64) []byte {
+	for _, v := range list {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}

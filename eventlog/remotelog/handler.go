@@ -1,0 +1,187 @@
+package remotelog
+
+import (
+	"bufio"
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// HandlerOptions change how a log is served. The zero value is a good default.
+type HandlerOptions struct {
+	// Token is what clients must bring. Without one only those on the same machine
+	// are served: through a Unix socket, whose permissions say who may use it, or a
+	// loopback address.
+	Token string
+	// ReadOnly refuses every Write.
+	ReadOnly bool
+	// Logger gets what an operator should know of clients. Nil is silent.
+	Logger *slog.Logger
+}
+
+// A Handler serves a log over HTTP. A client asks for an upgrade of its request
+// and then has a connection of its own, whatever the path; see docs/format.md.
+type Handler struct {
+	log    driver.Log
+	opts   HandlerOptions
+	turns  *turns
+	store  maintainer // nil: the store has nothing to maintain
+	writer func()     // called when a client wants to write and may not
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	closed   bool
+	ended    sync.WaitGroup
+}
+
+// NewHandler returns a handler that serves log. Whoever has other writers of the
+// same store served by it too lets them go through a client.
+func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
+	h := &Handler{log: log, turns: newTurns(), sessions: make(map[*session]struct{})}
+	if o != nil {
+		h.opts = *o
+	}
+	if h.opts.Logger == nil {
+		h.opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	return h
+}
+
+// Close answers what is under way and ends the clients' connections. It does not
+// close the log. Later requests are refused.
+func (h *Handler) Close() error {
+	h.mu.Lock()
+	h.closed = true
+	var list []*session
+	for s := range h.sessions {
+		list = append(list, s)
+	}
+	h.mu.Unlock()
+	var wg sync.WaitGroup
+	for _, s := range list {
+		wg.Go(s.finish)
+	}
+	wg.Wait()
+	h.cancel()
+	h.ended.Wait()
+	return nil
+}
+
+const (
+	accessHeader = "Rollforward-Access"
+	accessRead   = "read"
+	accessWrite  = "write"
+)
+
+// ServeHTTP serves one client until its connection ends.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if status, err := h.check(r); err != nil {
+		if status == http.StatusUpgradeRequired {
+			w.Header().Set("Upgrade", protocol)
+		}
+		http.Error(w, err.Error(), status)
+		h.opts.Logger.Warn("a client of the log was refused", "remote", r.RemoteAddr, "err", err)
+		return
+	}
+	s := &session{h: h, requests: make(map[uint64]*request), writing: make(chan struct{}, maxWriting), tasks: make(chan task)}
+	if !h.enter(s) {
+		http.Error(w, "the log is being closed", http.StatusServiceUnavailable)
+		return
+	}
+	defer h.leave(s)
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, "the connection cannot be taken over: "+err.Error(), http.StatusHTTPVersionNotSupported)
+		return
+	}
+	if err := welcome(conn, buffered); err != nil {
+		_ = conn.Close()
+		return
+	}
+	s.mu.Lock()
+	s.link = newLink(conn, buffered.Reader)
+	s.mu.Unlock()
+	s.run()
+}
+
+// check says what is wrong with a request, with the status that says so.
+func (h *Handler) check(r *http.Request) (status int, err error) {
+	switch {
+	case !strings.EqualFold(r.Header.Get("Upgrade"), protocol):
+		return http.StatusUpgradeRequired, fmt.Errorf("this server speaks %s, the client asks for %.60q", protocol, r.Header.Get("Upgrade"))
+	case r.Header.Get("Origin") != "":
+		return http.StatusForbidden, errors.New("this is not for browsers")
+	case h.opts.Token == "" && !local(r):
+		return http.StatusForbidden, errors.New("without a token only clients on the same machine are served")
+	case h.opts.Token != "" && !sameToken(r, h.opts.Token):
+		return http.StatusUnauthorized, errors.New("the token is missing or wrong")
+	}
+	if h.opts.ReadOnly && r.Header.Get(accessHeader) == accessWrite {
+		if h.writer != nil {
+			h.writer()
+		}
+		return http.StatusConflict, errors.New("the log is open for reading only")
+	}
+	return 0, nil
+}
+
+// local reports whether a request came through a Unix socket or from this machine.
+func local(r *http.Request) bool {
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && at.Network() == "unix" {
+		return true
+	}
+	from, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && from.Addr().Unmap().IsLoopback()
+}
+
+// sameToken takes the same time whatever the token is.
+func sameToken(r *http.Request, token string) bool {
+	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+token)) == 1
+}
+
+const handshakeTimeout = 5 * time.Second
+
+// welcome answers the request, and ends the deadlines of the HTTP server.
+func welcome(conn net.Conn, rw *bufio.ReadWriter) error {
+	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
+	if err = errors.Join(err, rw.Flush()); err != nil {
+		return err
+	}
+	return conn.SetDeadline(time.Time{})
+}
+
+func (h *Handler) enter(s *session) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.sessions[s] = struct{}{}
+	h.ended.Add(1)
+	s.party = h.turns.join()
+	return true
+}
+
+func (h *Handler) leave(s *session) {
+	h.turns.part(s.party)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s)
+	h.ended.Done()
+}

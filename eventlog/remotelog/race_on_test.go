@@ -1,0 +1,5 @@
+//go:build race
+
+package remotelog
+
+const raceEnabled = true

@@ -1,0 +1,234 @@
+package remotelog
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A session is a client at the server.
+type session struct {
+	h       *Handler
+	link    *link
+	party   *party
+	writing chan struct{} // a token for each Write under way
+	tasks   chan task     // to those who wait for one
+
+	mu        sync.Mutex
+	requests  map[uint64]*request // iterations and watches under way
+	finishing bool
+	under     sync.WaitGroup // Writes, and questions that end by themselves
+}
+
+const (
+	maxWriting   = 1024             // Writes of one client under way; more wait on the wire
+	maxRequests  = 512              // iterations and watches of one client; more are refused
+	silence      = 30 * time.Second // after which a client is taken for dead
+	finishWithin = 5 * time.Second  // for the Writes under way when the server closes
+)
+
+// run serves the client until its connection ends.
+func (s *session) run() {
+	ctx, cancel := context.WithCancel(s.h.ctx)
+	stop := context.AfterFunc(ctx, func() { s.link.end(errGone) })
+	var wg sync.WaitGroup
+	wg.Go(s.link.run)
+	err := s.read(ctx, &wg)
+	s.link.end(err)
+	cancel()
+	stop()
+	s.h.turns.part(s.party)
+	wg.Wait()
+	if errors.Is(err, errProtocol) {
+		s.h.opts.Logger.Warn("a client of the log was cut off", "err", err)
+	}
+}
+
+// read takes frames until the connection ends.
+func (s *session) read(ctx context.Context, wg *sync.WaitGroup) error {
+	for {
+		if err := s.link.expect(silence); err != nil {
+			return err
+		}
+		f, err := readFrame(s.link.in)
+		if err != nil {
+			if err == io.EOF {
+				err = errGone
+			}
+			return err
+		}
+		if err := s.serve(ctx, wg, f); err != nil {
+			return err
+		}
+	}
+}
+
+// serve begins to do what a frame asks for. An error ends the connection.
+func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error {
+	d := &decoder{b: f.body}
+	switch f.kind {
+	case askWrite:
+		w := d.write()
+		if err := d.done(); err != nil {
+			return err
+		}
+		return s.write(ctx, wg, f.id, &w)
+	case askTail:
+		shard := d.int(maxShard)
+		if err := d.done(); err != nil {
+			return err
+		}
+		s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
+			rev, err := s.h.log.Tail(ctx, shard)
+			return binary.AppendUvarint(nil, uint64(rev)), err
+		})
+	case askStats, askBackup:
+		to := d.string()
+		if err := d.done(); err != nil {
+			return err
+		}
+		s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
+			if s.h.store == nil {
+				return nil, errNoMaintenance
+			}
+			return maintain(ctx, s.h.store, f.kind, to)
+		})
+	case askPing:
+		return s.link.send(tellAlive, f.id, nil)
+	case askMore, askCancel:
+		s.steer(f)
+	default:
+		return s.iterate(ctx, wg, f, d)
+	}
+	return nil
+}
+
+// answer tells how a request ended.
+func (s *session) answer(id uint64, value []byte, err error) {
+	_ = s.link.send(tellDone, id, func(b []byte) []byte { // a link that failed has ended the session
+		if b = appendOutcome(b, err); err == nil {
+			b = append(b, value...)
+		}
+		return b
+	})
+}
+
+// begin reports whether a request may begin; every one is answered.
+func (s *session) begin(id uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finishing {
+		s.answer(id, nil, errGone)
+		return false
+	}
+	s.under.Add(1)
+	return true
+}
+
+// write brings w to the store. It is not taken back when the client goes away:
+// nobody knows any more whether it was answered.
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *driver.Write) error {
+	select {
+	case s.writing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if !s.begin(id) {
+		<-s.writing
+		return nil
+	}
+	select {
+	case s.tasks <- task{id, w}: // somebody has nothing to do
+	default:
+		wg.Go(func() { s.work(ctx, task{id, w}) })
+	}
+	return nil
+}
+
+// A task is a Write to bring to the store.
+type task struct {
+	id    uint64
+	write *driver.Write
+}
+
+// work does one task after the other. Whoever has done one waits for the next: a
+// goroutine that has grown costs less than a new one.
+func (s *session) work(ctx context.Context, t task) {
+	for {
+		s.answer(t.id, nil, s.h.write(context.Background(), s.party, t.write))
+		s.under.Done()
+		<-s.writing
+		select {
+		case t = <-s.tasks:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// write checks w before it stands in line, and brings it to the store.
+func (h *Handler) write(ctx context.Context, p *party, w *driver.Write) error {
+	switch {
+	case h.opts.ReadOnly && changes(w):
+		return ErrReadOnly
+	case len(w.Batches) == 0:
+		return h.log.Write(ctx, *w)
+	}
+	if err := w.Validate(); err != nil {
+		return err
+	}
+	return h.turns.do(ctx, p, w, func() error { return h.log.Write(ctx, *w) })
+}
+
+// changes reports whether w does more than check.
+func changes(w *driver.Write) bool {
+	for i := range w.Cells {
+		if w.Cells[i].Op != driver.Check {
+			return true
+		}
+	}
+	return commits(w)
+}
+
+// ask answers a question that ends by itself.
+func (s *session) ask(ctx context.Context, wg *sync.WaitGroup, id uint64, f func(context.Context) ([]byte, error)) {
+	if !s.begin(id) {
+		return
+	}
+	wg.Go(func() {
+		value, err := f(ctx)
+		s.answer(id, value, err)
+		s.under.Done()
+	})
+}
+
+// finish refuses what comes from now on, waits for the Writes under way to be
+// answered, and ends the connection.
+func (s *session) finish() {
+	s.mu.Lock()
+	s.finishing = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.under.Wait()
+		close(done)
+	}()
+	timer := time.NewTimer(finishWithin)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+	s.mu.Lock()
+	link := s.link
+	s.mu.Unlock()
+	if link != nil {
+		link.drained()
+		link.end(errGone)
+	}
+}
