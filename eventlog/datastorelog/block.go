@@ -1,6 +1,7 @@
 package datastorelog
 
 import (
+	"errors"
 	"fmt"
 
 	"cloud.google.com/go/datastore"
@@ -37,11 +38,11 @@ type ref struct {
 type mark struct{ id, call [16]byte }
 
 // Limits of a block. The service takes entities of 1 MiB with 20,000 index
-// entries, two for each value.
+// entries, two for each value; an emulator takes 5,000 values.
 const (
-	maxBlock  = 1_000_000            // bytes, as reckoned by its packer
-	maxValues = driver.MaxCommitKeys // beside the place
-	perBlock  = 200                  // bytes of what every block has
+	maxBlock  = 1_000_000 // bytes, as reckoned by its packer
+	maxValues = 4_999     // beside the place
+	perBlock  = 200       // bytes of what every block has
 	perCommit = 8
 	perKey    = 8 // beside the value
 	perRef    = 12
@@ -170,6 +171,16 @@ func (b *block) Save() ([]datastore.Property, error) {
 	}, nil
 }
 
+// Load is never called: blocks are read as a rawBlock.
+func (b *block) Load([]datastore.Property) error { return errWrongForm }
+
+var errWrongForm = errors.New("datastorelog: blocks are written as block and read as rawBlock")
+
+var (
+	_ datastore.PropertyLoadSaver = (*block)(nil)
+	_ datastore.PropertyLoadSaver = (*rawBlock)(nil)
+)
+
 // A rawBlock is what the store returned; its key comes apart from it.
 type rawBlock struct {
 	values      []string
@@ -218,10 +229,8 @@ func (r *rawBlock) loadValues(value any) bool {
 	return true
 }
 
-// Save is never called: blocks are read in this form only.
-func (r *rawBlock) Save() ([]datastore.Property, error) {
-	return nil, fmt.Errorf("datastorelog: a block that was read is not written")
-}
+// Save is never called.
+func (r *rawBlock) Save() ([]datastore.Property, error) { return nil, errWrongForm }
 
 // block returns the decoded block; number is that of its key.
 func (r *rawBlock) block(shard int, number uint64) (*block, error) {

@@ -208,21 +208,18 @@ func blockName(shard int, block uint64) string {
 }
 
 // cellName is the name of a cell's key; the mark in front keeps it apart from the
-// names that the store reserves, and from none at all.
-func cellName(key string) string { return string(appendBound([]byte(cellMark), key)) }
+// names that the store reserves. Cells are not sorted by it: an emulator sorts the
+// names of keys as UTF-16.
+func cellName(key string) string { return string(appendName([]byte(":"), key)) }
 
-const (
-	cellMark = ":"
-	cellEnd  = ";"
-)
-
-func parseCellName(name string) (string, error) {
-	if !strings.HasPrefix(name, cellMark) {
-		return "", fmt.Errorf("%w: %.60q is not the name of a cell", driver.ErrCorrupt, name)
+// cells spans the stored names of the cells from ≤ key < to ("": no end).
+func cells(from, to string) span {
+	s := span{string(appendBound(nil, from)), string(appendBound(nil, to))}
+	if to == "" {
+		s.to = maxString
 	}
-	key, err := parseName(name[len(cellMark):])
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", driver.ErrCorrupt, err)
-	}
-	return key, nil
+	return s
 }
+
+// maxString is above all stored names: none is so long.
+var maxString = strings.Repeat(string(utf8.MaxRune), 1500/4)

@@ -18,9 +18,6 @@ func (l *Log) Read(ctx context.Context, shard int, r driver.Range) iter.Seq2[dri
 		if s.left <= 0 {
 			s.left = int(^uint(0) >> 1)
 		}
-		if s.to != 0 && s.from >= s.to {
-			s.left = 0
-		}
 		page := s.forward
 		if r.Backward {
 			page = s.backward
@@ -53,7 +50,7 @@ func (s *scan) most(size int) int {
 // forward reads the next page. The first is found by a query, or, behind the end
 // as this process knows it, by the numbers of blocks; the others by their numbers.
 func (s *scan) forward(ctx context.Context) (page []driver.Commit, more bool, err error) {
-	if s.left == 0 {
+	if s.over() {
 		return nil, false, ctx.Err()
 	}
 	var blocks []*block
@@ -69,15 +66,19 @@ func (s *scan) forward(ctx context.Context) (page []driver.Commit, more bool, er
 		blocks, more, err = s.proceed(ctx)
 	}
 	for _, b := range blocks {
-		var list []driver.Commit
-		var bad error
-		if list, bad = s.take(b); bad != nil {
+		list, bad := s.take(b)
+		if bad != nil {
 			return page, false, bad
 		}
-		page = append(page, list...)
+		if page = append(page, list...); s.over() {
+			break
+		}
 	}
-	return page, more && s.left > 0 && (s.to == 0 || s.from < s.to), err
+	return page, more && !s.over(), err
 }
+
+// over reports that nothing is left.
+func (s *scan) over() bool { return s.left == 0 || s.to != 0 && s.from >= s.to }
 
 // search reads the first page: the blocks from that on which holds revision from.
 func (s *scan) search(ctx context.Context) (blocks []*block, more bool, err error) {
@@ -129,7 +130,7 @@ func (s *scan) take(b *block) (page []driver.Commit, err error) {
 	}
 	for i := range b.commits {
 		rev := b.first + driver.Revision(i)
-		if rev != s.from || s.to != 0 && rev >= s.to || s.left == 0 {
+		if rev != s.from || s.over() {
 			continue
 		}
 		page = append(page, driver.Commit{Revision: rev, Data: b.commits[i].data})
@@ -141,7 +142,7 @@ func (s *scan) take(b *block) (page []driver.Commit, err error) {
 
 // backward reads the next page, from the end.
 func (s *scan) backward(ctx context.Context) (page []driver.Commit, more bool, err error) {
-	if s.left == 0 {
+	if s.over() {
 		return nil, false, ctx.Err()
 	}
 	beyond := uint64(0)
@@ -173,11 +174,11 @@ func (s *scan) backward(ctx context.Context) (page []driver.Commit, more bool, e
 		if err != nil {
 			return page, false, err
 		}
-		if page, err = s.takeBack(page, b); err != nil {
+		if page, err = s.takeBack(page, b); err != nil || s.over() {
 			return page, false, err
 		}
 	}
-	return page, s.next > 0 && s.left > 0 && (s.to == 0 || s.to > s.from), nil
+	return page, s.next > 0 && !s.over(), nil
 }
 
 // seekEnd finds the block that a backward scan begins with. That is behind the

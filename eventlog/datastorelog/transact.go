@@ -84,7 +84,7 @@ func (a *attempt) mutations() []*datastore.Mutation {
 		list = append(list, datastore.NewInsert(a.blockKey(b.shard, b.number), b))
 	}
 	for _, op := range a.w.Cells {
-		key, cell := a.cellKey(op.Cell.Key), &rawCell{value: op.Cell.Value, version: int64(op.Cell.Version)}
+		key, cell := a.cellKey(op.Cell.Key), newRawCell(op.Cell)
 		switch {
 		case inserts(op):
 			list = append(list, datastore.NewInsert(key, cell))
