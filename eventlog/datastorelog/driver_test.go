@@ -14,9 +14,10 @@ type leg struct {
 	host func(testing.TB) string
 }
 
+// The Datastore emulator refuses queries without an index: what passes there passes
+// on the more lenient one.
 var legs = []leg{
-	{"datastore", emulator.Datastore.Host},
-	{"datastore-indexed", emulator.DatastoreIndexed.Host},
+	{"datastore", emulator.DatastoreIndexed.Host},
 	{"firestore", emulator.Firestore.Host},
 }
 

@@ -27,7 +27,7 @@ func (a *attempt) transact(ctx context.Context) error {
 		_, err = tx.Mutate(mutations...)
 	}
 	if err != nil || moved {
-		_ = tx.Rollback()
+		a.giveUp(tx)
 	}
 	switch {
 	case err != nil:
@@ -38,11 +38,15 @@ func (a *attempt) transact(ctx context.Context) error {
 	s.Store(false)
 	_, err = tx.Commit()
 	o := outcomeOf(err, true, s.Load())
-	if o != done && o != unknown {
-		_ = tx.Rollback() // gives up locks at once
+	if o != done {
+		a.giveUp(tx)
 	}
 	return a.settle(ctx, o, err, time.Since(begin))
 }
+
+// giveUp frees the locks of a transaction, also of one that may still be under
+// way: then either of both wins. Nobody waits for it but Close.
+func (l *Log) giveUp(tx *datastore.Transaction) { l.work.Go(func() { _ = tx.Rollback() }) }
 
 // read reads inside the transaction what the Write is conditional on. moved says
 // that a shard is not where it was.
