@@ -126,11 +126,11 @@ func holdsOnce(t *testing.T, l *Log, w driver.Write, n uint64) {
 // the Write until its outcome is known: it happened once.
 func TestLostAnswers(t *testing.T) {
 	t.Parallel()
-	eachLeg(t, func(t *testing.T, host string) {
+	eachLeg(t, func(t *testing.T, leg leg) {
 		w := new(wire)
 		for _, s := range shapes {
 			t.Run(s.name, func(t *testing.T) {
-				l := openOn(t, host, emulator.Project(), &Options{ClientOptions: w.options()})
+				l := leg.server(t).open(t, emulator.Project(), &Options{ClientOptions: w.options()})
 				n := uint64(0)
 				for _, m := range []mishap{lose, drop, late, twice} {
 					for i, code := range lossy {
@@ -162,7 +162,7 @@ func TestLostAnswers(t *testing.T) {
 // the answer says so, and the next attempt succeeds.
 func TestEveryOtherCallFails(t *testing.T) {
 	t.Parallel()
-	eachLeg(t, func(t *testing.T, host string) {
+	eachLeg(t, func(t *testing.T, leg leg) {
 		w := new(wire)
 		for _, s := range shapes {
 			for _, method := range []string{"Lookup", "RunQuery", "BeginTransaction", "Rollback", "Commit"} {
@@ -170,8 +170,7 @@ func TestEveryOtherCallFails(t *testing.T) {
 					if method == "Commit" && m == lose {
 						continue
 					}
-					project := emulator.Project()
-					l := openOn(t, host, project, &Options{ClientOptions: w.options()})
+					l := leg.server(t).open(t, emulator.Project(), &Options{ClientOptions: w.options()})
 					first := s.write(1, 0)
 					w.inject(nth(method, 1, m, codes.Internal))
 					before := w.mishaps()
@@ -198,16 +197,16 @@ func TestEveryOtherCallFails(t *testing.T) {
 // timeout ends, reads fail, and all of it recovers by itself.
 func TestServiceAway(t *testing.T) {
 	t.Parallel()
-	eachLeg(t, func(t *testing.T, host string) {
-		b := newBridge(t, host)
-		l := openOn(t, b.host(), emulator.Project(), &Options{Timeout: 500 * time.Millisecond})
+	eachLeg(t, func(t *testing.T, leg leg) {
+		s := leg.removable(t)
+		l := s.open(t, emulator.Project(), &Options{Timeout: 500 * time.Millisecond})
 		write := func(ctx context.Context, first driver.Revision) error {
 			return l.Write(ctx, driver.Write{ID: [16]byte{byte(first)}, Batches: []driver.Batch{commits(0, first)}})
 		}
 		if err := write(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		b.set(true)
+		s.set(true)
 		begin := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
@@ -229,10 +228,10 @@ func TestServiceAway(t *testing.T) {
 		if d := time.Since(begin); d > 20*time.Second {
 			t.Errorf("it took %s to find out", d)
 		}
-		if _, err := Open(ctx, "p", &Options{Emulator: b.host(), Timeout: 100 * time.Millisecond}); err == nil {
+		if _, err := Open(ctx, "p", s.with(&Options{Timeout: 100 * time.Millisecond})); err == nil {
 			t.Error("opened a service that is away")
 		}
-		b.set(false)
+		s.set(false)
 		for deadline := time.Now().Add(20 * time.Second); ; {
 			err := write(t.Context(), 2)
 			if err == nil || errors.As(err, new(*driver.TailError)) {
