@@ -1,6 +1,7 @@
 package datastorelog
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -34,8 +35,18 @@ type ref struct {
 	pos uint64
 }
 
-// A mark tells who wrote a block: the Write's ID, and which call of it.
+// A mark tells who wrote a block: the Write's ID, and which call of it, the first
+// half of which names the process.
 type mark struct{ id, call [16]byte }
+
+func newMark(id [16]byte, p process) mark {
+	m := mark{id: id}
+	copy(m.call[:], p[:])
+	_, _ = rand.Read(m.call[len(p):])
+	return m
+}
+
+func (m *mark) writer() process { return process(m.call[:8]) }
 
 // Limits of a block. The service takes entities of 1 MiB with 20,000 index
 // entries, two for each value; an emulator takes 5,000 values.

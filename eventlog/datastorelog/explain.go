@@ -31,6 +31,7 @@ func (a *attempt) explain(ctx context.Context, why error) error {
 		if found[i] == nil {
 			continue
 		}
+		a.heads.meet(b.Shard, found[i].mark.writer())
 		if f := a.opts.Hooks.Lost; f != nil {
 			f(b.Shard)
 		}

@@ -20,10 +20,15 @@ type heads struct {
 // fair to other processes.
 type head struct {
 	place
-	won     time.Time     // when this process put it there; zero: another did
-	rivals  time.Time     // when another process was last seen to write here
-	journey time.Duration // that a Write lately took
+	won     time.Time             // when this process put it there; zero: another did
+	journey time.Duration         // that a Write lately took
+	rivals  map[process]time.Time // when others were last seen to write here
+	streak  int                   // places taken one after the other
+	trust   int                   // streak after which it looks for rivals that it may have shut out
 }
+
+// A process names an open Log in the blocks that it writes.
+type process [8]byte
 
 // place is where a shard ends.
 type place struct {
@@ -58,14 +63,20 @@ func (h *heads) entry(shard int) *head {
 func (h *heads) learn(shard int, p place) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if e := h.entry(shard); p.block > e.block {
+		e.place, e.won = p, time.Time{}
+	}
+}
+
+// meet notes that another process wrote to a shard just now.
+func (h *heads) meet(shard int, who process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	e := h.entry(shard)
-	if p.block <= e.block {
-		return
+	if e.rivals == nil {
+		e.rivals = make(map[process]time.Time)
 	}
-	if e.block > 0 {
-		e.rivals = time.Now()
-	}
-	e.place, e.won = p, time.Time{}
+	e.rivals[who], e.streak, e.trust = time.Now(), 0, 0
 }
 
 // write notes a place that this process took, and how long it took.
@@ -76,23 +87,44 @@ func (h *heads) write(shard int, p place, journey time.Duration) {
 	e.journey = journey
 	if p.block > e.block {
 		e.place, e.won = p, time.Now()
+		e.streak++
 	}
 }
 
-// rivalry is how long a shard counts as contended.
-const rivalry = 2 * time.Second
+// rivalry is how long a process counts as a rival; maxCourtesy bounds the wait.
+const (
+	rivalry     = 5 * time.Second
+	maxCourtesy = time.Second
+	leastTrust  = 8
+	mostTrust   = 256
+)
 
 // courtesy returns how long to wait before the next block of a shard. Whoever won
-// knows the new tail a journey earlier than those who lost, and would win for
-// ever: where there are rivals it gives them a random part of that.
+// knows the new tail some journeys earlier than those who lost, and would win for
+// ever: it gives its rivals a random part of what they all need. Who lost cannot
+// tell whoever always won; so that one makes a pause now and then, ever more
+// rarely while nobody turns up.
 func (h *heads) courtesy(shard int, now time.Time) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	e := h.shards[shard]
-	if e == nil || e.won.IsZero() || e.journey <= 0 || now.Sub(e.rivals) > rivalry {
+	if e == nil || e.won.IsZero() || e.journey <= 0 {
 		return 0
 	}
-	return jitter.N(2*e.journey) - now.Sub(e.won)
+	for who, last := range e.rivals {
+		if now.Sub(last) > rivalry {
+			delete(e.rivals, who)
+		}
+	}
+	window := e.journey * time.Duration(1+len(e.rivals))
+	if len(e.rivals) == 0 {
+		if e.trust = max(e.trust, leastTrust); e.streak < e.trust {
+			return 0
+		}
+		e.streak, e.trust = 0, min(2*e.trust, mostTrust)
+		window = 8 * e.journey
+	}
+	return jitter.N(min(window, maxCourtesy)) - now.Sub(e.won)
 }
 
 // sleep waits for d, or until ctx is done.

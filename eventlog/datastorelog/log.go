@@ -2,6 +2,7 @@ package datastorelog
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"iter"
@@ -20,6 +21,7 @@ type Log struct {
 	opts   Options
 	kinds  kinds
 	name   string // for errors
+	self   process
 	heads  heads
 	turns  turns
 	ramp   *ramp
@@ -55,6 +57,7 @@ func open(ctx context.Context, project string, o *Options) (*Log, error) {
 	if l.client, err = dial(ctx, project, &l.opts); err != nil {
 		return nil, err
 	}
+	_, _ = rand.Read(l.self[:])
 	l.alive, l.end = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.identify(ctx); err != nil {
 		l.end()

@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"cloud.google.com/go/datastore"
+	"google.golang.org/grpc/status"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // transact does the Write in a transaction. It reads the shards and cells that
@@ -45,8 +47,18 @@ func (a *attempt) transact(ctx context.Context) error {
 }
 
 // giveUp frees the locks of a transaction, also of one that may still be under
-// way: then either of both wins. Nobody waits for it but Close.
-func (l *Log) giveUp(tx *datastore.Transaction) { l.work.Go(func() { _ = tx.Rollback() }) }
+// way: then either of both wins. Locks that it cannot free last until the service
+// takes the transaction for dead, about a minute. Nobody waits for it but Close.
+func (l *Log) giveUp(tx *datastore.Transaction) {
+	l.work.Go(func() {
+		for n := range 3 {
+			err := tx.Rollback()
+			if err == nil || definite(status.Code(err)) || sleep(l.alive, jitter.N(pauseAfter(n))) != nil {
+				return
+			}
+		}
+	})
+}
 
 // read reads inside the transaction what the Write is conditional on. moved says
 // that a shard is not where it was.

@@ -125,7 +125,7 @@ func stormy(seed uint64) func(string, int) (mishap, codes.Code) {
 			return late, code
 		case method == "Commit" && x < 0.20:
 			return twice, codes.OK
-		case x < 0.24:
+		case x > 0.96:
 			return fail, codes.Unavailable
 		}
 		return fine, codes.OK

@@ -2,7 +2,6 @@ package datastorelog
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -31,8 +30,7 @@ func (l *Log) write(ctx context.Context, w driver.Write) error {
 		return err
 	}
 	defer release()
-	a := attempt{Log: l, w: w, mark: mark{id: w.ID}}
-	_, _ = rand.Read(a.mark.call[:])
+	a := attempt{Log: l, w: w, mark: newMark(w.ID, l.self)}
 	for n := 0; ; n++ {
 		err := a.try(ctx)
 		var again *againError
