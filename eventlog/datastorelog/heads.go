@@ -1,0 +1,143 @@
+package datastorelog
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
+)
+
+// heads is what this process knows of the ends of shards. It may be behind, and
+// is never ahead.
+type heads struct {
+	mu     sync.Mutex
+	shards map[int]*head
+}
+
+// A head is the last block of a shard as far as known, with what is needed to be
+// fair to other processes.
+type head struct {
+	place
+	won     time.Time             // when this process put it there; zero: another did
+	journey time.Duration         // that a Write lately took
+	rivals  map[process]time.Time // when others were last seen to write here
+	streak  int                   // places taken one after the other
+	trust   int                   // streak after which it looks for rivals that it may have shut out
+}
+
+// A process names an open Log in the blocks that it writes.
+type process [8]byte
+
+// place is where a shard ends.
+type place struct {
+	last  driver.Revision
+	block uint64
+}
+
+// get returns what is known of a shard.
+func (h *heads) get(shard int) (p place, known bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.shards[shard]
+	if e == nil {
+		return place{}, false
+	}
+	return e.place, true
+}
+
+func (h *heads) entry(shard int) *head {
+	e := h.shards[shard]
+	if e == nil {
+		if h.shards == nil {
+			h.shards = make(map[int]*head)
+		}
+		e = new(head)
+		h.shards[shard] = e
+	}
+	return e
+}
+
+// learn notes a place that was seen in the store.
+func (h *heads) learn(shard int, p place) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e := h.entry(shard); p.block > e.block {
+		e.place, e.won = p, time.Time{}
+	}
+}
+
+// meet notes that another process wrote to a shard just now.
+func (h *heads) meet(shard int, who process) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.entry(shard)
+	if e.rivals == nil {
+		e.rivals = make(map[process]time.Time)
+	}
+	e.rivals[who], e.streak, e.trust = time.Now(), 0, 0
+}
+
+// write notes a place that this process took, and how long it took.
+func (h *heads) write(shard int, p place, journey time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.entry(shard)
+	e.journey = journey
+	if p.block > e.block {
+		e.place, e.won = p, time.Now()
+		e.streak++
+	}
+}
+
+// rivalry is how long a process counts as a rival; maxCourtesy bounds the wait.
+const (
+	rivalry     = 5 * time.Second
+	maxCourtesy = time.Second
+	leastTrust  = 8
+	mostTrust   = 256
+)
+
+// courtesy returns how long to wait before the next block of a shard. Whoever won
+// knows the new tail some journeys earlier than those who lost, and would win for
+// ever: it gives its rivals a random part of what they all need. Who lost cannot
+// tell whoever always won; so that one makes a pause now and then, ever more
+// rarely while nobody turns up.
+func (h *heads) courtesy(shard int, now time.Time) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.shards[shard]
+	if e == nil || e.won.IsZero() || e.journey <= 0 {
+		return 0
+	}
+	for who, last := range e.rivals {
+		if now.Sub(last) > rivalry {
+			delete(e.rivals, who)
+		}
+	}
+	window := e.journey * time.Duration(1+len(e.rivals))
+	if len(e.rivals) == 0 {
+		if e.trust = max(e.trust, leastTrust); e.streak < e.trust {
+			return 0
+		}
+		e.streak, e.trust = 0, min(2*e.trust, mostTrust)
+		window = 8 * e.journey
+	}
+	return jitter.N(min(window, maxCourtesy)) - now.Sub(e.won)
+}
+
+// sleep waits for d, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
