@@ -3,6 +3,7 @@ module github.com/rollforward/rollforward
 go 1.26.0
 
 require (
+	cloud.google.com/go/datastore v1.28.0
 	cloud.google.com/go/pubsub/v2 v2.8.0
 	github.com/ThreeDotsLabs/watermill v1.5.1
 	github.com/anishathalye/porcupine v1.3.1
