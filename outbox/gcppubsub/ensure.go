@@ -116,15 +116,13 @@ func (s *subscription) proto() *pubsubpb.Subscription {
 	return p
 }
 
-// removeTimeout is short: Pub/Sub deletes the subscription by itself, later.
-const removeTimeout = 2 * time.Second
-
-// remove deletes a subscription of its own.
+// remove deletes a subscription of its own. It does not wait for long: Pub/Sub
+// deletes it by itself, later.
 func (s *subscription) remove() {
 	if !s.options.own() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), removeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), min(2*time.Second, s.options.Connection.Grace))
 	defer cancel()
 	err := s.client.SubscriptionAdminClient.DeleteSubscription(ctx, &pubsubpb.DeleteSubscriptionRequest{Subscription: s.name})
 	if code := status.Code(err); code != codes.OK && code != codes.NotFound {

@@ -2,6 +2,7 @@ package gcppubsub_test
 
 import (
 	"log/slog"
+	"net/http"
 	"testing"
 	"time"
 
@@ -14,18 +15,33 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"), // started by its init
+	goleak.VerifyTestMain(probed{m},
+		goleak.IgnoreAnyFunction("github.com/rollforward/rollforward/internal/emulator.(*Server).exec.func1"), // lives as long as this process
+		goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"),                               // started by its init
 		// The library's own ends with its next tick, at most ten seconds later.
 		goleak.IgnoreTopFunction("cloud.google.com/go/pubsub/v2.(*messageIterator).streamKeepAliveHandler"))
+}
+
+// probed is a run of tests that may have asked an emulator over HTTP.
+type probed struct{ *testing.M }
+
+func (p probed) Run() int {
+	defer http.DefaultClient.CloseIdleConnections()
+	return p.M.Run()
 }
 
 // fake starts a server in this process.
 func fake(t testing.TB, o ...pstest.ServerReactorOption) *pstest.Server {
 	t.Helper()
 	s := pstest.NewServer(o...)
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() { stop(s) })
 	return s
+}
+
+// stop stops a server. A second time it would panic.
+func stop(s *pstest.Server) {
+	defer func() { _ = recover() }()
+	_ = s.Close()
 }
 
 // to is the connection to a server at addr.
