@@ -51,7 +51,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
 		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
 		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},
-		"cmd/eventlog":              {grpc, google, testingPk},
+		"cmd/eventlog":              {testingPk},
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()
