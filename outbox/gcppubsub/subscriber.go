@@ -99,7 +99,9 @@ func (s *Subscriber) connect(ctx context.Context, topic string) (*subscription, 
 	sub, err := s.name(client, topic)
 	if err == nil {
 		sub.ctx = ctx
-		err = sub.ensure(ctx)
+		if err = sub.ensure(ctx); err != nil && ctx.Err() != nil {
+			sub.remove() // it may have been made all the same
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, client.Close())

@@ -88,6 +88,31 @@ func TestOwnSubscriptionsEnd(t *testing.T) {
 	}
 }
 
+// TestSubscribeIsCalledOff: a subscription that was made for a caller who has gone
+// is deleted.
+func TestSubscribeIsCalledOff(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s := fake(t, pstest.ServerReactorOption{FuncName: "CreateSubscription", Reactor: reactor(func(any) (bool, any, error) {
+		cancel()
+		return false, nil, nil
+	})})
+	publish(t, publisher(t, gcppubsub.PublisherOptions{Connection: to(t, s.Addr)}), "bells", text("so that the topic is there", ""))
+	in, err := subscriber(t, gcppubsub.SubscriberOptions{Connection: to(t, s.Addr)}).Subscribe(ctx, "bells")
+	if err == nil { // the answer came before the end
+		for range in {
+			t.Error("a message")
+		}
+	}
+	if list := subscriptions(t, s); len(list) != 0 {
+		t.Errorf("%d subscriptions are left", len(list))
+	}
+}
+
+type reactor func(request any) (bool, any, error)
+
+func (r reactor) React(request any) (bool, any, error) { return r(request) }
+
 // TestGroup: its members share the messages, which wait where there is no member.
 func TestGroup(t *testing.T) {
 	onBoth(t, func(t *testing.T, c gcppubsub.Connection, topic string) {
