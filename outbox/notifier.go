@@ -32,22 +32,35 @@ type Notifier struct {
 // never holds up a writer: what is committed while a message is being published
 // is merged into one message for each shard.
 func (n *Notifier) Run(ctx context.Context) error {
+	run, err := n.Attach()
+	if err != nil {
+		return err
+	}
+	return run(ctx)
+}
+
+// Attach is Run in two parts: the Notifier hears of what is committed from now on,
+// and the returned function, which must be called once, publishes it as Run does.
+// Where Run is started in a goroutine, what is committed before that one gets to
+// run is not told.
+func (n *Notifier) Attach() (run func(ctx context.Context) error, err error) {
 	if n.Log == nil || n.Publisher == nil {
-		return errors.New("outbox: a Notifier needs a Log and a Publisher")
+		return nil, errors.New("outbox: a Notifier needs a Log and a Publisher")
 	}
-	var news heads
-	news.bell = make(chan struct{}, 1)
+	news := &heads{bell: make(chan struct{}, 1)}
 	stop := n.Log.OnCommit(news.add)
-	for ctx.Err() == nil {
-		select {
-		case <-news.bell:
-			n.publish(news.take())
-		case <-ctx.Done():
+	return func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			select {
+			case <-news.bell:
+				n.publish(news.take())
+			case <-ctx.Done():
+			}
 		}
-	}
-	stop()
-	n.publish(news.take())
-	return nil
+		stop()
+		n.publish(news.take())
+		return nil
+	}, nil
 }
 
 func (n *Notifier) publish(revisions map[int]driver.Revision) {

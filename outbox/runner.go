@@ -25,8 +25,9 @@ type Runner struct {
 	// Name is shown to operators; it need not be unique.
 	Name string
 	// Wake brings the messages of the [Notifier]s of other processes, of topic
-	// Topic ("" is DefaultTopic). Of the commits of its own Log the runner hears
-	// directly; nil is enough where there is no other process.
+	// Topic ("" is DefaultTopic). They wake the followers of Log, too. Of the commits
+	// of its own Log the runner hears directly; nil is enough where there is no other
+	// process.
 	Wake  message.Subscriber
 	Topic string
 	// Sweep is how often the runner looks for steps that nothing told it of, such

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -65,13 +64,5 @@ func (r *Runner[T]) listen(ctx context.Context) {
 	})
 }
 
-// ring makes the log look. What is no bell may be about any shard.
-func (r *Runner[T]) ring(b doorbell.Bell, ok bool) {
-	if ok {
-		r.Log.Wake(b.Shard, b.Revision)
-		return
-	}
-	for shard := range r.Log.Shards() {
-		r.Log.Wake(shard, math.MaxUint64)
-	}
-}
+// ring makes the log look.
+func (r *Runner[T]) ring(b doorbell.Bell, ok bool) { doorbell.Wake(r.Log, b, ok) }

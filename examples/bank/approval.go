@@ -10,6 +10,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
 
@@ -34,7 +35,7 @@ was decided.`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return s.with(cmd, cli.Write, func(ctx context.Context, log *eventlog.Log) error {
-				return decide(ctx, cmd, log, args[0], d)
+				return decide(ctx, cmd, s.sagas(log), args[0], d)
 			})
 		},
 	}
@@ -43,11 +44,12 @@ was decided.`,
 	return cmd
 }
 
-func decide(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, id string, d bank.Decision) error {
+func decide(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, id string, d bank.Decision) error {
+	log := sagas.Log
 	if _, err := bank.Transfers.Status(ctx, log, id); err != nil {
 		return err
 	}
-	st, err := runTransfer(ctx, log, id)
+	st, err := runTransfer(ctx, sagas, id)
 	if err != nil {
 		return err
 	}
@@ -57,7 +59,7 @@ func decide(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, id strin
 	if _, err := log.Update(ctx, func(tx *eventlog.Tx) error { return bank.Decide(tx, id, d) }); err != nil {
 		return err
 	}
-	err = while(ctx, bank.Sagas(log).Run, func(ctx context.Context) (err error) {
+	err = while(ctx, sagas.Run, func(ctx context.Context) (err error) {
 		st, err = bank.Transfers.Await(ctx, log, id)
 		return err
 	})

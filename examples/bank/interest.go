@@ -9,6 +9,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
 
@@ -33,7 +34,7 @@ it was started with another rate.`,
 			}
 			i.Currency = args[0]
 			return s.with(cmd, cli.Write, func(ctx context.Context, log *eventlog.Log) error {
-				return interest(ctx, cmd, log, i, format)
+				return interest(ctx, cmd, s.sagas(log), i, format)
 			})
 		},
 	}
@@ -44,8 +45,8 @@ it was started with another rate.`,
 	return cmd
 }
 
-func interest(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, i bank.Interest, format cli.Format) error {
-	st, err := runInterest(ctx, log, i, cli.StartProgress(cmd.ErrOrStderr(), "interest", "accounts"))
+func interest(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, i bank.Interest, format cli.Format) error {
+	st, err := runInterest(ctx, sagas, i, cli.StartProgress(cmd.ErrOrStderr(), "interest", "accounts"))
 	if err != nil {
 		return err
 	}
@@ -63,13 +64,13 @@ func interest(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, i bank
 }
 
 // runInterest starts the interest of a month and runs the sagas until it has ended.
-func runInterest(ctx context.Context, log *eventlog.Log, i bank.Interest, p *cli.Progress) (st saga.Status[bank.Interest], err error) {
+func runInterest(ctx context.Context, sagas *outbox.Runner, i bank.Interest, p *cli.Progress) (st saga.Status[bank.Interest], err error) {
 	defer p.Stop()
-	if _, err := log.Update(ctx, i.Start); err != nil {
+	if _, err := sagas.Log.Update(ctx, i.Start); err != nil {
 		return st, err
 	}
-	err = while(ctx, bank.Sagas(log).Run, func(ctx context.Context) error {
-		for st, err = range bank.InterestRuns.Follow(ctx, log, i.ID()) {
+	err = while(ctx, sagas.Run, func(ctx context.Context) error {
+		for st, err = range bank.InterestRuns.Follow(ctx, sagas.Log, i.ID()) {
 			if err != nil {
 				return err
 			}

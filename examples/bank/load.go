@@ -14,6 +14,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 func newLoad(s *site) *cobra.Command {
@@ -41,7 +42,7 @@ to its end.`,
 				return cli.Usage("load needs 1 client, 2 accounts and a duration of 0 at least")
 			}
 			return s.with(cmd, cli.Create, func(ctx context.Context, log *eventlog.Log) error {
-				return l.run(ctx, cmd, log, format)
+				return l.run(ctx, cmd, s.sagas(log), format)
 			})
 		},
 	}
@@ -60,7 +61,8 @@ type load struct {
 	acks              string
 }
 
-func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, format cli.Format) (err error) {
+func (l *load) run(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, format cli.Format) (err error) {
+	log := sagas.Log
 	var acks *acks
 	if l.acks != "" {
 		if acks, err = openAcks(l.acks); err != nil {
@@ -84,7 +86,7 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 	t.ended = func(n int64) { p.Set(n, 0) }
 	// SIGTERM ends the starting of transfers; those under way are brought to their end.
 	work := context.WithoutCancel(ctx)
-	err = while(work, bank.Sagas(log).Run, func(work context.Context) error {
+	err = while(work, sagas.Run, func(work context.Context) error {
 		for _, id := range waiting {
 			if err := decideAtRandom(work, log, id); err != nil {
 				return err

@@ -22,6 +22,10 @@ in an SQLite file inside of that directory, derived from the log.
 
 Without arguments bank runs a demonstration in a new temporary directory.
 
+Other processes on the log, such as sagarunner and projector, are woken by what
+bank commits where all of them name the same --notify; without it they find it
+themselves, somewhat later.
+
 Amounts are whole numbers of minor units: 1250 EUR are 12.50 euros. Results go
 to standard output, everything else to standard error. Exit status: 0 ok,
 1 failed or refused, 2 wrong usage, 3 an id came again with other content.`,
@@ -36,6 +40,7 @@ to standard output, everything else to standard error. Exit status: 0 ok,
 		RunE: demo,
 	}
 	s.store.AddFlag(root)
+	s.notify.AddPersistentFlag(root)
 	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newTerms(s), newFreeze(s), newThaw(s), newClose(s),
 		newTransfer(s), newApprove(s), newRefuse(s), newOrder(s), newPay(s), newInterest(s),
 		newImport(s), newBalances(s), newStatement(s), newTrace(s), newLoad(s), newAudit(s))

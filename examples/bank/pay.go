@@ -12,6 +12,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
 
@@ -39,7 +40,7 @@ is 0 when it is completed or under way, 1 when it was refused.`,
 				p.ID = rand.Text()
 			}
 			return s.with(cmd, cli.Write, func(ctx context.Context, log *eventlog.Log) error {
-				return pay(ctx, cmd, log, p, wait)
+				return pay(ctx, cmd, s.sagas(log), p, wait)
 			})
 		},
 	}
@@ -48,11 +49,11 @@ is 0 when it is completed or under way, 1 when it was refused.`,
 	return cmd
 }
 
-func pay(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, p bank.Payment, wait time.Duration) error {
-	if _, err := log.Update(ctx, p.Start); err != nil {
+func pay(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, p bank.Payment, wait time.Duration) error {
+	if _, err := sagas.Log.Update(ctx, p.Start); err != nil {
 		return err
 	}
-	st, err := runPayment(ctx, log, p.ID, wait)
+	st, err := runPayment(ctx, sagas, p.ID, wait)
 	if err != nil {
 		return err
 	}
@@ -69,11 +70,11 @@ func pay(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, p bank.Paym
 }
 
 // runPayment runs the sagas until a payment has ended, or for as long as to wait.
-func runPayment(ctx context.Context, log *eventlog.Log, id string, wait time.Duration) (st saga.Status[bank.Payment], err error) {
-	err = while(ctx, bank.Sagas(log).Run, func(ctx context.Context) error {
+func runPayment(ctx context.Context, sagas *outbox.Runner, id string, wait time.Duration) (st saga.Status[bank.Payment], err error) {
+	err = while(ctx, sagas.Run, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, wait)
 		defer cancel()
-		_, err := bank.Payments.Await(ctx, log, id)
+		_, err := bank.Payments.Await(ctx, sagas.Log, id)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = nil
 		}
@@ -82,5 +83,5 @@ func runPayment(ctx context.Context, log *eventlog.Log, id string, wait time.Dur
 	if err != nil {
 		return st, err
 	}
-	return bank.Payments.Status(ctx, log, id)
+	return bank.Payments.Status(ctx, sagas.Log, id)
 }

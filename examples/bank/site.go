@@ -12,18 +12,39 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
+	"github.com/rollforward/rollforward/outbox"
 )
 
 // A site is where a command works.
-type site struct{ store cli.Store }
+type site struct {
+	store  cli.Store
+	notify notify.Flag
+	bells  *notify.Bells // while a command works that writes
+}
 
-// with opens the log for fn.
+// sagas returns the runner of the bank's sagas, which hears of what other
+// processes commit.
+func (s *site) sagas(log *eventlog.Log) *outbox.Runner {
+	r := bank.Sagas(log)
+	r.Wake, r.Topic = s.bells.Wake()
+	return r
+}
+
+// with opens the log for fn. What fn commits wakes other processes.
 func (s *site) with(cmd *cobra.Command, a cli.Access, fn func(ctx context.Context, log *eventlog.Log) error) (err error) {
 	log, err := s.store.Open(cmd.Context(), a, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	if a != cli.Read {
+		if s.bells, err = s.notify.Open(cmd, log, nil); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, s.bells.Close()) }()
+		s.bells.Ring()
+	}
 	return fn(cmd.Context(), log)
 }
 

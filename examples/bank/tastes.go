@@ -106,7 +106,7 @@ func (d *demonstration) interest(ctx context.Context) error {
 	begin := time.Now()
 	month := (bank.DateOf(begin)[:len("2006-01")] + "-01").AddMonths(-1).Month()
 	for range 2 {
-		st, err := runInterest(ctx, d.log, bank.Interest{Month: month, Currency: demoCurrency, Rate: 240}, cli.StartProgress(io.Discard, "", ""))
+		st, err := runInterest(ctx, bank.Sagas(d.log), bank.Interest{Month: month, Currency: demoCurrency, Rate: 240}, cli.StartProgress(io.Discard, "", ""))
 		if err != nil {
 			return err
 		}

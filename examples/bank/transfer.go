@@ -10,6 +10,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
 
@@ -40,7 +41,7 @@ end. With --id the command can be repeated safely.`,
 				t.ID = rand.Text()
 			}
 			return s.with(cmd, cli.Write, func(ctx context.Context, log *eventlog.Log) error {
-				return transfer(ctx, cmd, log, t)
+				return transfer(ctx, cmd, s.sagas(log), t)
 			})
 		},
 	}
@@ -48,11 +49,11 @@ end. With --id the command can be repeated safely.`,
 	return cmd
 }
 
-func transfer(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, t bank.Transfer) error {
-	if _, err := log.Update(ctx, t.Start); err != nil {
+func transfer(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, t bank.Transfer) error {
+	if _, err := sagas.Log.Update(ctx, t.Start); err != nil {
 		return err
 	}
-	st, err := runTransfer(ctx, log, t.ID)
+	st, err := runTransfer(ctx, sagas, t.ID)
 	if err != nil {
 		return err
 	}
@@ -64,9 +65,9 @@ func transfer(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, t bank
 }
 
 // runTransfer runs the sagas until a transfer has ended or waits for a person.
-func runTransfer(ctx context.Context, log *eventlog.Log, id string) (st saga.Status[bank.Transfer], err error) {
-	err = while(ctx, bank.Sagas(log).Run, func(ctx context.Context) error {
-		for st, err = range bank.Transfers.Follow(ctx, log, id) {
+func runTransfer(ctx context.Context, sagas *outbox.Runner, id string) (st saga.Status[bank.Transfer], err error) {
+	err = while(ctx, sagas.Run, func(ctx context.Context) error {
+		for st, err = range bank.Transfers.Follow(ctx, sagas.Log, id) {
 			if err != nil || bank.Waiting(st) {
 				return err
 			}

@@ -47,13 +47,14 @@ func TestImportsPointOneWay(t *testing.T) {
 		"eventlog/memlog":           append([]string{pebble, grpc, google, sqlite, watermill, cobra, testingPk}, prometheus...),
 		"eventlog/pebblelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
 		"outbox":                    append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
+		"outbox/gcppubsub":          append([]string{module + "saga", module + "projection", module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, sqlite, google + "/datastore", cobra, testingPk}, prometheus...),
 		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),
 		"projection":                append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
 		"projection/sqlsink":        append([]string{module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk}, prometheus...),
 		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
 		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
 		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},
-		"cmd/eventlog":              {grpc, google, testingPk},
+		"cmd/eventlog":              {testingPk},
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()

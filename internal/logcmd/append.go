@@ -15,6 +15,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 )
 
 // appending is what the flags of append say.
@@ -26,6 +27,7 @@ type appending struct {
 	batch       int
 	shards      int
 	format      cli.Format
+	notify      notify.Flag
 }
 
 func newAppend(store *cli.Store) *cobra.Command {
@@ -78,6 +80,7 @@ transactions stays.`,
 	f.BoolVar(&a.lines, "jsonl", false, "read many events from standard input")
 	f.IntVar(&a.batch, "batch", 100, "with --jsonl: at most `n` lines in a transaction")
 	f.IntVar(&a.shards, "shards", 0, "number of shards of a log that is made (default 16)")
+	a.notify.AddFlag(cmd)
 	a.format.AddFlag(cmd)
 	return cmd
 }
@@ -97,6 +100,12 @@ func (a *appending) run(cmd *cobra.Command, store *cli.Store, args []string) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	bells, err := a.notify.Open(cmd, l, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	if a.lines {
 		return a.appendLines(cmd, l, args)
 	}

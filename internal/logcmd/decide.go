@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -22,6 +23,7 @@ type decision struct {
 	what   outbox.Decision
 	data   string
 	format cli.Format
+	notify notify.Flag
 }
 
 func newRedrive(store *cli.Store) *cobra.Command {
@@ -84,6 +86,7 @@ func (d *decision) addFlags(cmd *cobra.Command, store *cli.Store) {
 	f.BoolVar(&d.all, "all", false, "all dead letters")
 	f.StringVar(&d.what.By, "by", "", "`who` decides (default: the user and the host)")
 	f.StringVar(&d.what.Why, "why", "", "the `reason`, which is kept")
+	d.notify.AddFlag(cmd)
 	d.format.AddFlag(cmd)
 	noFiles(cmd, "by", "why")
 }
@@ -148,6 +151,12 @@ func (d *decision) run(cmd *cobra.Command, store *cli.Store, done string, decide
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	bells, err := d.notify.Open(cmd, l, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	if err := d.look(cmd, l); err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 )
 
 func newExport(store *cli.Store) *cobra.Command {
@@ -107,6 +108,7 @@ func refuseWhole(f *os.File, size int64) error {
 
 func newImport(store *cli.Store) *cobra.Command {
 	shards, format := 0, cli.Table
+	var to notify.Flag
 	cmd := &cobra.Command{
 		Use:   "import [FILE]",
 		Short: "Make the log of an export",
@@ -140,10 +142,11 @@ changed; not possible while the log has system streams of shards ($steps/3).`,
 				}
 				in, name = f, args[0]
 			}
-			return importFrom(cmd, store, shards, format, in, name, size)
+			return importFrom(cmd, store, &to, shards, format, in, name, size)
 		},
 	}
 	cmd.Flags().IntVar(&shards, "shards", 0, "number of shards of a log that is made (default: the exported log's)")
+	to.AddFlag(cmd)
 	format.AddFlag(cmd)
 	return cmd
 }
@@ -157,7 +160,7 @@ type imported struct {
 	Position     eventlog.Position `json:"position"`
 }
 
-func importFrom(cmd *cobra.Command, store *cli.Store, shards int, format cli.Format, in io.Reader, name string, size int64) (err error) {
+func importFrom(cmd *cobra.Command, store *cli.Store, to *notify.Flag, shards int, format cli.Format, in io.Reader, name string, size int64) (err error) {
 	progress := cli.StartProgress(cmd.ErrOrStderr(), "import", "bytes")
 	defer progress.Stop()
 	r := bufio.NewReaderSize(&countingReader{r: in, progress: progress, size: size}, 64<<10)
@@ -179,6 +182,12 @@ func importFrom(cmd *cobra.Command, store *cli.Store, shards int, format cli.For
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	bells, err := to.Open(cmd, l, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	result, err := eventlog.Import(cmd.Context(), l, r)
 	progress.Stop()
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 )
 
 // reading is what the flags of read say.
@@ -19,6 +20,7 @@ type reading struct {
 	all                       bool
 	after, since, until, corr string
 	format                    cli.Format
+	notify                    notify.Flag
 }
 
 func newRead(store *cli.Store) *cobra.Command {
@@ -29,7 +31,8 @@ func newRead(store *cli.Store) *cobra.Command {
 		Long: `Read prints the events that all given flags select; without any it prints
 the whole log. One stream or shard comes in its own order, several shards are
 merged in the order of time. With --follow it goes on with what comes later,
-until --limit events were printed or a signal ends it.
+until --limit events were printed or a signal ends it; of what other processes
+append it hears through --notify, or when it looks, every second.
 
 --from and --to are versions of a stream, or revisions of one --shard, both
 inclusive. --after takes a position as "stats" prints it, like "0:17 3:4": what
@@ -66,6 +69,7 @@ how long ago, like 90m.`,
 	f.IntVar(&q.Limit, "limit", 0, "at most `n` events")
 	f.BoolVar(&q.Follow, "follow", false, "wait for more at the end")
 	f.BoolVar(&q.System, "system", false, "system streams ($…) too")
+	r.notify.AddFlag(cmd)
 	r.format.AddFlag(cmd)
 	return cmd
 }
@@ -127,6 +131,14 @@ func (r *reading) run(cmd *cobra.Command, store *cli.Store) (err error) {
 	}
 	list := cli.NewList(cmd.OutOrStdout(), r.format, recordColumns)
 	list.Live = r.query.Follow
+	if r.query.Follow {
+		bells, err := r.notify.Open(cmd, l, nil)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, bells.Close()) }()
+		bells.Listen()
+	}
 	err = r.print(ctx, l, list)
 	if r.query.Follow && ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil // a signal is how following ends

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
@@ -22,6 +23,7 @@ type request struct {
 	Why   string     `json:"why,omitzero"`
 
 	format cli.Format
+	notify notify.Flag
 	step   func(*request) outbox.Step
 	refuse func(saga.Info) string // why there is nothing to do, ""
 }
@@ -72,6 +74,7 @@ func (r *request) complete(cmd *cobra.Command, store *cli.Store) *cobra.Command 
 	f := cmd.Flags()
 	f.StringVar(&r.By, "by", "", "`who` asks (default: the user and the host)")
 	f.StringVar(&r.Why, "why", "", "the `reason`, which is kept")
+	r.notify.AddFlag(cmd)
 	r.format.AddFlag(cmd)
 	noFiles(cmd, "by", "why")
 	return cmd
@@ -92,6 +95,12 @@ func (r *request) run(cmd *cobra.Command, store *cli.Store, args []string) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	bells, err := r.notify.Open(cmd, l, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	chain, err := r.look(cmd, l)
 	if err != nil {
 		return err

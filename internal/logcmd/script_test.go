@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"cloud.google.com/go/pubsub/v2/pstest"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -40,6 +41,8 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //	lend DIR                  makes a log with sagas in all states, and keeps it open
 //	roll DIR                  rolls steps forward, and keeps the log open
 //	release                   closes what fill, lend and roll have opened
+//	bells                     starts a Pub/Sub server that --notify reaches
+//	rung N                    so many messages were published to it
 //	capture NAME PATTERN      sets a variable to what a group matches in the output
 func TestScripts(t *testing.T) {
 	t.Parallel()
@@ -49,7 +52,9 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("EVENTLOG_LOG", "")
+			e.Setenv("EVENTLOG_NOTIFY", "")
 			e.Values[scriptLogs{}] = make(map[string]*eventlog.Log)
+			e.Values[scriptBells{}] = make([]*pstest.Server, 1)
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -65,6 +70,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
 			"fill": fill, "lend": lend, "roll": roll, "release": release, "capture": capture,
+			"bells": bells, "rung": rung,
 		},
 	})
 }

@@ -52,12 +52,14 @@ jsonl), everything else to standard error. Exit status: 0 ok, 1 failed, 2 wrong
 usage.`,
 		Example: `  projector --log data
   projector --log data --listen 127.0.0.1:9464 --log-format json
+  projector --log data --notify pubsub://my-project/eventlog.commits
   projector status --log data
   projector rebuild balances --log data`,
 		Args: cobra.NoArgs,
 		RunE: run.RunE,
 	}
 	s.addFlags(root)
+	s.notify.AddFlag(root)
 	s.daemon.AddFlags(root)
 	root.AddCommand(run, newRebuild(s), newStatus(s))
 	cli.Env(root)

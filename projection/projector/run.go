@@ -20,6 +20,9 @@ func newRun(s *site) *cobra.Command {
 the transactions in hand, in 8 seconds at most; a second signal ends it at once,
 which leaves every read model as it was after some transaction.
 
+Where the processes that write name the same --notify, it hears of their commits
+at once, and else when it looks, every second.
+
 With --listen it answers GET /health/live, /health/ready (200, or 503 with the
 reasons, such as why a projection has stopped) and /metrics. A projection that
 stops leaves the others running; when all have stopped, run ends with status 1.`,
@@ -28,6 +31,7 @@ stops leaves the others running; when all have stopped, run ends with status 1.`
 			return s.daemon.Run(cmd, func(ctx context.Context, d *daemon.Daemon) error { return s.run(ctx, cmd, d) })
 		},
 	}
+	s.notify.AddFlag(cmd)
 	s.daemon.AddFlags(cmd)
 	return cmd
 }
@@ -38,6 +42,12 @@ func (s *site) run(ctx context.Context, cmd *cobra.Command, d *daemon.Daemon) (e
 		return err
 	}
 	defer func() { err = errors.Join(err, closing()) }()
+	bells, err := s.notify.Open(cmd, r.Log, d.Logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	r.Wake, r.Topic = bells.Wake()
 	if err := prommetrics.Projections(d.Metrics, r); err != nil {
 		return err
 	}

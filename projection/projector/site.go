@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
+	"github.com/rollforward/rollforward/internal/notify"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
@@ -23,6 +24,7 @@ import (
 type site struct {
 	Options
 	store  cli.Store
+	notify notify.Flag  // of run
 	daemon daemon.Flags // of run
 	db     string
 }

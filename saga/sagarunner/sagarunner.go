@@ -56,6 +56,9 @@ once. A second signal ends it at once, which loses nothing either.
 
 It also gives the relaxed appends of all processes their places.
 
+Where the processes that start sagas name the same --notify, it hears of their
+commits at once, and else at its next --sweep; they hear of its own.
+
 With --listen it answers GET /health/live, /health/ready (200, or 503 with the
 reasons, such as that it cannot keep its leases) and /metrics, for which it counts
 the sagas of the log that are in each state, at most a --sweep behind. What fails is
@@ -64,11 +67,13 @@ command line wins. Exit status: 0 ok, 1 failed, 2 wrong usage.`,
 		Example: "  " + o.Name + ` --log data
   ` + o.Name + ` --log data --drain
   ` + o.Name + ` --log data --listen 127.0.0.1:9464 --log-format json
+  ` + o.Name + ` --log data --notify pubsub://my-project/eventlog.commits
   EVENTLOG_LOG=data EVENTLOG_SWEEP=200ms ` + o.Name,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd) },
 	}
 	s.store.AddFlag(cmd)
+	s.notify.AddFlag(cmd)
 	s.daemon.AddFlags(cmd)
 	s.tuning.addFlags(cmd)
 	cmd.Flags().BoolVar(&s.drain, "drain", false, "stop as soon as nothing is due")

@@ -12,6 +12,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/sequencer"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
+	"github.com/rollforward/rollforward/internal/notify"
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/prommetrics"
 	"github.com/rollforward/rollforward/saga"
@@ -22,6 +23,7 @@ type site struct {
 	Options
 	store  cli.Store
 	daemon daemon.Flags
+	notify notify.Flag
 	tuning tuning
 	drain  bool
 }
@@ -36,17 +38,24 @@ func (s *site) run(cmd *cobra.Command) error {
 	if s.tuning.grace > 0 {
 		s.daemon.Grace = s.tuning.grace + patience
 	}
-	return s.daemon.Run(cmd, s.work)
+	return s.daemon.Run(cmd, func(ctx context.Context, d *daemon.Daemon) error { return s.work(ctx, cmd, d) })
 }
 
 // work opens the log and rolls its steps forward.
-func (s *site) work(ctx context.Context, d *daemon.Daemon) (err error) {
+func (s *site) work(ctx context.Context, cmd *cobra.Command, d *daemon.Daemon) (err error) {
 	log, err := s.open(ctx, d)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
+	bells, err := s.notify.Open(cmd, log, d.Logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	r := &outbox.Runner{Log: log, Handlers: s.Handlers, Name: s.Name, Logger: d.Logger}
+	r.Wake, r.Topic = bells.Wake()
 	if err := errors.Join(s.tuning.apply(r), prommetrics.Outbox(d.Metrics, r)); err != nil {
 		return err
 	}
