@@ -22,7 +22,12 @@ func (s *Sink) Apply(ctx context.Context, b projection.Batch, fn func(tx *Tx) er
 	for _, m := range b.Moves {
 		a.shards = append(a.shards, m.To.Shard)
 	}
-	if err := s.transact(ctx, a, fn); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	late := s.turns.wait(ctx, b)
+	err := s.transact(ctx, a, late, fn)
+	s.turns.taken(b, err)
+	if err != nil {
 		return fmt.Errorf("datastoresink: apply to %s: %w", b.Name, err)
 	}
 	return nil

@@ -15,7 +15,8 @@ import (
 // own, and how large the entity is at most where it is written. What Datastore
 // would not take is an error here, where it is known which event it comes from.
 func measured(key *datastore.Key, props []datastore.Property) ([]datastore.Property, int, error) {
-	out, size, err := measureAll(props, false)
+	m := measuring{}
+	out, size, err := m.all(props, false)
 	for k := key; k != nil; k = k.Parent {
 		size += len(k.Kind) + len(k.Name) + 32
 	}
@@ -24,14 +25,22 @@ func measured(key *datastore.Key, props []datastore.Property) ([]datastore.Prope
 		return nil, 0, err
 	case size > maxEntityBytes:
 		return nil, 0, fmt.Errorf("%w: a row of %d bytes, at most %d", ErrTooLarge, size, maxEntityBytes)
+	case m.indexed > maxIndexed:
+		return nil, 0, fmt.Errorf("%w: a row of %d indexed values, at most %d; use noindex", ErrTooLarge, m.indexed, maxIndexed)
 	}
 	return out, size + 200, nil // project, database, namespace, framing
 }
 
-func measureAll(props []datastore.Property, noIndex bool) ([]datastore.Property, int, error) {
+// A measuring is that of one row.
+type measuring struct {
+	indexed int // values
+	depth   int // of entities in entities
+}
+
+func (m *measuring) all(props []datastore.Property, noIndex bool) ([]datastore.Property, int, error) {
 	out, size := make([]datastore.Property, len(props)), 0
 	for i, p := range props {
-		v, n, err := measure(p.Value, noIndex || p.NoIndex)
+		v, n, err := m.value(p.Value, noIndex || p.NoIndex)
 		if err != nil {
 			return nil, 0, fmt.Errorf("property %.60q: %w", p.Name, err)
 		}
@@ -41,8 +50,11 @@ func measureAll(props []datastore.Property, noIndex bool) ([]datastore.Property,
 	return out, size, nil
 }
 
-// measure returns a value as it is read back, and its size.
-func measure(value any, noIndex bool) (any, int, error) {
+// value returns a value as it is read back, and its size.
+func (m *measuring) value(value any, noIndex bool) (any, int, error) {
+	if !noIndex {
+		m.indexed++
+	}
 	switch v := value.(type) {
 	case nil, bool, int64, float64:
 		return v, 16, nil
@@ -63,15 +75,15 @@ func measure(value any, noIndex bool) (any, int, error) {
 		if !utf8.ValidString(v) {
 			return nil, 0, fmt.Errorf("%.60q is not UTF-8", v)
 		}
-		return v, 16 + len(v), checkIndexed(len(v), noIndex)
+		return v, 16 + len(v), checkLength(len(v), noIndex)
 	case []byte:
-		return bytes.Clone(v), 16 + len(v), checkIndexed(len(v), noIndex)
+		return bytes.Clone(v), 16 + len(v), checkLength(len(v), noIndex)
 	case *datastore.Key:
 		return measureKey(v)
 	case *datastore.Entity:
-		return measureEntity(v, noIndex)
+		return m.entity(v, noIndex)
 	case []any:
-		return measureList(v, noIndex)
+		return m.list(v, noIndex)
 	}
 	v := reflect.ValueOf(value)
 	switch {
@@ -80,12 +92,15 @@ func measure(value any, noIndex bool) (any, int, error) {
 	case v.IsNil():
 		return nil, 16, nil
 	}
-	return measure(v.Elem().Interface(), noIndex)
+	return m.value(v.Elem().Interface(), noIndex)
 }
 
-func checkIndexed(n int, noIndex bool) error {
-	if n > maxKeyPart && !noIndex {
+func checkLength(n int, noIndex bool) error {
+	switch {
+	case n > maxKeyPart && !noIndex:
 		return fmt.Errorf("%w: %d bytes that are indexed, at most %d; use noindex", ErrTooLarge, n, maxKeyPart)
+	case n > maxValue:
+		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, n, maxValue)
 	}
 	return nil
 }
@@ -101,11 +116,15 @@ func measureKey(k *datastore.Key) (any, int, error) {
 	return k, size, nil
 }
 
-func measureEntity(e *datastore.Entity, noIndex bool) (any, int, error) {
+func (m *measuring) entity(e *datastore.Entity, noIndex bool) (any, int, error) {
 	if e == nil {
 		return nil, 16, nil
 	}
-	props, size, err := measureAll(e.Properties, noIndex)
+	if m.depth++; m.depth > maxDepth {
+		return nil, 0, fmt.Errorf("%w: entities in entities, more than %d", ErrTooLarge, maxDepth)
+	}
+	props, size, err := m.all(e.Properties, noIndex)
+	m.depth--
 	if err != nil {
 		return nil, 0, err
 	}
@@ -113,10 +132,10 @@ func measureEntity(e *datastore.Entity, noIndex bool) (any, int, error) {
 	return &datastore.Entity{Key: e.Key, Properties: props}, size + n, nil
 }
 
-func measureList(list []any, noIndex bool) (any, int, error) {
+func (m *measuring) list(list []any, noIndex bool) (any, int, error) {
 	out, size := make([]any, len(list)), 16
 	for i, e := range list {
-		v, n, err := measure(e, noIndex)
+		v, n, err := m.value(e, noIndex)
 		if err != nil {
 			return nil, 0, fmt.Errorf("element %d: %w", i, err)
 		}

@@ -13,7 +13,9 @@ import (
 // the checkpoints to zero, in one transaction. The rows that it had are left for
 // Clear.
 func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *Tx) error) error {
-	if err := s.transact(ctx, &start{sink: s, Reset: r, rows: newRows(s.o.Namespace, r.Name)}, fn); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	if err := s.transact(ctx, &start{sink: s, Reset: r, rows: newRows(s.o.Namespace, r.Name)}, false, fn); err != nil {
 		return fmt.Errorf("datastoresink: reset %s: %w", r.Name, err)
 	}
 	return nil

@@ -101,7 +101,14 @@ func pathOf(key *datastore.Key) (string, error) {
 const (
 	maxKeyBytes    = 6 << 10
 	maxKeyPart     = 1500 // of a kind, a name, and an indexed string
+	maxValue       = 1<<20 - 89
 	maxEntityBytes = 1<<20 - 4
+)
+
+// And others.
+const (
+	maxIndexed = 20_000 // values of an entity
+	maxDepth   = 20     // of entities in entities
 )
 
 func checkPart(s string) error {

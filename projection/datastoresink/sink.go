@@ -23,6 +23,7 @@ type (
 type Sink struct {
 	client *datastore.Client
 	o      Options
+	turns  turns
 }
 
 var _ projection.Sink[*Tx] = (*Sink)(nil)

@@ -29,12 +29,11 @@ func (r *refusal) Unwrap() error { return r.error }
 
 // transact makes a change, once: a transaction that failed in a way that may be
 // over, or that may have been committed, is repeated with fn, and begin says whether
-// it is still to be made.
-func (s *Sink) transact(ctx context.Context, c change, fn func(tx *Tx) error) error {
-	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
-	defer cancel()
+// it is still to be made. look has begin ask before there is a transaction, so that
+// one that comes too late takes no locks.
+func (s *Sink) transact(ctx context.Context, c change, look bool, fn func(tx *Tx) error) error {
 	for n := 1; ; n++ {
-		err := s.attempt(ctx, c, fn)
+		err := s.attempt(ctx, c, look, fn)
 		var final *refusal
 		switch {
 		case err == nil:
@@ -48,11 +47,17 @@ func (s *Sink) transact(ctx context.Context, c change, fn func(tx *Tx) error) er
 		if pause(ctx, n) != nil {
 			return err
 		}
+		look = true
 	}
 }
 
 // attempt runs one transaction.
-func (s *Sink) attempt(ctx context.Context, c change, fn func(tx *Tx) error) error {
+func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx) error) error {
+	if look {
+		if _, done, err := c.begin(ctx, s.client.GetMulti); err != nil || done {
+			return err
+		}
+	}
 	t, err := s.client.NewTransaction(ctx)
 	if err != nil {
 		return err
