@@ -25,7 +25,7 @@ func (s *Sink) Apply(ctx context.Context, b projection.Batch, fn func(tx *Tx) er
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
 	late := s.turns.wait(ctx, b)
-	err := s.transact(ctx, a, late, fn)
+	err := s.transact(ctx, b.Name, a, late, fn)
 	s.turns.taken(b, err)
 	if err != nil {
 		return fmt.Errorf("datastoresink: apply to %s: %w", b.Name, err)

@@ -47,8 +47,8 @@ func TestLostAnswers(t *testing.T) {
 		for _, code := range []codes.Code{codes.Unavailable, codes.Internal, codes.DeadlineExceeded, codes.InvalidArgument} {
 			t.Run(code.String(), func(t *testing.T) {
 				t.Parallel()
-				n := &network{refuse: 11, lose: 7, code: code}
-				log, sum, each := newLog(t, 2, 60)
+				n := &network{refuse: 41, lose: 17, code: code}
+				log, sum, each := newLog(t, 2, 40)
 				project := emulator.Project()
 				s := newSink(t, l.client(t, project, n.between), nil)
 				r := &datastoresink.Runner{Log: log, Sink: s, Batch: 4, Backoff: time.Millisecond, Attempts: 1,

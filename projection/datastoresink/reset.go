@@ -15,7 +15,7 @@ import (
 func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
-	if err := s.transact(ctx, &start{sink: s, Reset: r, rows: newRows(s.o.Namespace, r.Name)}, false, fn); err != nil {
+	if err := s.transact(ctx, r.Name, &start{sink: s, Reset: r, rows: newRows(s.o.Namespace, r.Name)}, false, fn); err != nil {
 		return fmt.Errorf("datastoresink: reset %s: %w", r.Name, err)
 	}
 	return nil

@@ -31,9 +31,10 @@ func (r *refusal) Unwrap() error { return r.error }
 // over, or that may have been committed, is repeated with fn, and begin says whether
 // it is still to be made. look has begin ask before there is a transaction, so that
 // one that comes too late takes no locks.
-func (s *Sink) transact(ctx context.Context, c change, look bool, fn func(tx *Tx) error) error {
+func (s *Sink) transact(ctx context.Context, name string, c change, look bool, fn func(tx *Tx) error) error {
+	conflict := false
 	for n := 1; ; n++ {
-		err := s.attempt(ctx, c, look, fn)
+		err := s.turns.run(ctx, name, conflict, func() error { return s.attempt(ctx, c, look, fn) })
 		var final *refusal
 		switch {
 		case err == nil:
@@ -47,7 +48,7 @@ func (s *Sink) transact(ctx context.Context, c change, look bool, fn func(tx *Tx
 		if pause(ctx, n) != nil {
 			return err
 		}
-		look = true
+		look, conflict = true, isConflict(err)
 	}
 }
 
@@ -65,7 +66,7 @@ func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx)
 	committed := false
 	defer func() {
 		if !committed {
-			_ = t.Rollback() // otherwise its locks end with its time
+			rollback(ctx, t)
 		}
 	}()
 	get := func(_ context.Context, keys []*datastore.Key, dst any) error { return t.GetMulti(keys, dst) }
@@ -91,6 +92,16 @@ func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx)
 	return err
 }
 
+// rollback releases the locks of a transaction. Where that fails they end when the
+// server finds it idle, and everybody waits for that.
+func rollback(ctx context.Context, t *datastore.Transaction) {
+	for n := 1; n <= 5; n++ {
+		if err := t.Rollback(); err == nil || !mayPass(err) || pause(ctx, n) != nil {
+			return
+		}
+	}
+}
+
 // settle looks whether the change was made although err was the answer.
 func (s *Sink) settle(ctx context.Context, c change, err error) error {
 	if _, done, wrong := c.begin(ctx, s.client.GetMulti); wrong == nil && done {
@@ -99,13 +110,18 @@ func (s *Sink) settle(ctx context.Context, c change, err error) error {
 	return err
 }
 
+// isConflict reports whether another transaction was in the way.
+func isConflict(err error) bool {
+	return errors.Is(err, datastore.ErrConcurrentTransaction) || status.Code(err) == codes.Aborted
+}
+
 // mayPass reports whether the same transaction may succeed later.
 func mayPass(err error) bool {
-	if errors.Is(err, datastore.ErrConcurrentTransaction) || errors.Is(err, context.DeadlineExceeded) {
+	if isConflict(err) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	switch status.Code(err) {
-	case codes.Aborted, codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.ResourceExhausted:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.Internal, codes.ResourceExhausted:
 		return true
 	case codes.Unknown:
 		_, ok := status.FromError(err)

@@ -236,7 +236,7 @@ func TestWhatDatastoreWouldRefuse(t *testing.T) {
 				}
 			}
 			// And what it takes.
-			return errors.Join(tx.Put(good, &row{{Name: "P", NoIndex: true, Value: make([]byte, 1<<20-1000)}, {Name: "S", Value: long[:1500]}}),
+			return errors.Join(tx.Put(good, &row{{Name: "P", NoIndex: true, Value: make([]byte, 1<<20-2000)}, {Name: "S", Value: long[:1500]}}),
 				tx.Put(datastore.NameKey("K", long[:1500], nil), value(nil)))
 		})
 	})
