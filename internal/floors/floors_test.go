@@ -6,6 +6,7 @@ package floors
 import (
 	"bytes"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,6 +39,7 @@ func TestImportsPointOneWay(t *testing.T) {
 	// the parts know no Prometheus: prommetrics knows the parts
 	prometheus := []string{"github.com/prometheus", module + "prommetrics"}
 	backends := append([]string{module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite}, prometheus...)
+	forTests := []string{module + "internal/dsfake", module + "internal/emulator"}
 	for pkg, forbidden := range map[string][]string{
 		"eventlog/driver":           append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
 		"eventlog":                  append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
@@ -55,7 +57,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()
 			for _, dep := range deps(t, pkg) {
-				for _, f := range forbidden {
+				for _, f := range slices.Concat(forbidden, forTests) {
 					if dep == f || f != module+"eventlog" && f != testingPk && strings.HasPrefix(dep, f+"/") {
 						t.Errorf("%s imports %s", pkg, dep)
 					}
