@@ -14,6 +14,10 @@ var (
 	// ErrVersion: the sink holds a newer version of the projection than the
 	// program. A rebuild takes it back.
 	ErrVersion = errors.New("newer version of the projection in the sink")
+	// ErrFull is a sink's word to a handler that the transaction takes no more. A
+	// handler returns it, wrapped or not, and its commit goes into a transaction of
+	// its own, the next ones into smaller ones.
+	ErrFull = errors.New("transaction full")
 	// ErrOtherLog: the read model was built from another log than this one, or
 	// from a part of its history that it lost. A rebuild mends it.
 	ErrOtherLog = errors.New("read model of another log")
@@ -38,7 +42,7 @@ func (e *EventError) Unwrap() error { return e.Err }
 // permanent reports whether repeating cannot help.
 func (e *EventError) permanent() bool {
 	var undecodable *decodeError
-	return errors.Is(e.Err, eventlog.ErrUnknownType) || errors.As(e.Err, &undecodable)
+	return errors.Is(e.Err, eventlog.ErrUnknownType) || errors.Is(e.Err, ErrFull) || errors.As(e.Err, &undecodable)
 }
 
 // decodeError marks an event whose payload is not what its handler expects.

@@ -96,17 +96,19 @@ func (r *Runner[T]) reset(ctx context.Context, p *Projection[T], held int) error
 	}
 	ctx, release := r.finishing(ctx)
 	defer release()
-	var failed error
 	err := r.Sink.Reset(ctx, Reset{Name: p.Name, Held: held, Version: p.Version, Shards: r.Log.Shards()}, func(tx T) error {
-		failed = nil
-		if p.Reset != nil {
-			failed = guard(func() error { return p.Reset(tx) })
+		if p.Reset == nil {
+			return nil
 		}
-		return failed
+		if err := guard(func() error { return p.Reset(tx) }); err != nil {
+			return &resetError{err}
+		}
+		return nil
 	})
+	var failed *resetError
 	switch {
-	case failed != nil:
-		return &resetError{failed}
+	case errors.As(err, &failed):
+		return failed
 	case err != nil:
 		return fmt.Errorf("sink: %w", err)
 	}

@@ -20,7 +20,8 @@ type Sink[T any] interface {
 	// When the sink does not hold the batch's version, or a checkpoint of the
 	// batch is not where it moves from, nothing is done and the error wraps
 	// ErrMoved. An error of fn rolls everything back and is returned, wrapped
-	// or not. Every other error leaves open whether the transaction was
+	// or not, unless it was the sink that failed under fn: then that is returned,
+	// and fn's error is not in it. Every other error leaves open whether the transaction was
 	// committed: the caller asks for the State and goes on from there. fn may
 	// be run more than once when what the earlier runs wrote is rolled back.
 	Apply(ctx context.Context, b Batch, fn func(tx T) error) error

@@ -156,16 +156,15 @@ func (w *worker[T]) apply(ctx context.Context) error {
 	b := &w.batch
 	ctx, release := w.finishing(ctx)
 	defer release()
-	var failed error
 	var start time.Time
 	err := w.Sink.Apply(ctx, Batch{Name: w.projection.Name, Version: w.projection.Version, Moves: []Move{b.move}}, func(tx T) error {
 		start = time.Now()
-		failed = b.run(tx, w.projection.Name)
-		return failed
+		return b.run(tx, w.projection.Name)
 	})
+	var refused *EventError
 	switch {
-	case failed != nil:
-		return failed
+	case errors.As(err, &refused):
+		return refused
 	case err != nil:
 		return fmt.Errorf("sink: %w", err)
 	}
@@ -214,6 +213,9 @@ func (w *worker[T]) failed(ctx context.Context, err error) error {
 func (w *worker[T]) refused(ctx context.Context, e *EventError) error {
 	if w.fence != e.Record.Revision {
 		w.fence, w.refusals = e.Record.Revision, 0
+		if errors.Is(e, ErrFull) {
+			w.pace.full(w.batch.events)
+		}
 		return nil
 	}
 	if w.refusals++; w.refusals >= w.attempts() || e.permanent() {

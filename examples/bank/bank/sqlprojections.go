@@ -9,14 +9,14 @@ import (
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
-// Projections returns the bank's read models. Every row depends on the events of
+// Projections returns the bank's read models in SQL; DatastoreProjections are the same. Every row depends on the events of
 // one account alone, so it makes no difference in which order those of
 // different accounts arrive: built live or anew, the tables are the same.
 func Projections() []sqlsink.Projection { return []sqlsink.Projection{balances, statements} }
 
 // balances keeps one row an account.
 var balances = sqlsink.Projection{
-	Name: "balances", Version: 1,
+	Name: balancesName, Version: 1,
 	Reset: sqlsink.Schema(`drop table if exists balance`, `
 		create table balance (
 			account       text    not null,
@@ -45,7 +45,7 @@ func setState(tx *sql.Tx, r eventlog.Record, s State) error {
 
 // statements keeps one row a posting, with the balance behind it.
 var statements = sqlsink.Projection{
-	Name: "statements", Version: 2,
+	Name: statementsName, Version: 2,
 	Reset: sqlsink.Schema(`drop table if exists posting`, `
 		create table posting (
 			account        text    not null,

@@ -1,0 +1,102 @@
+package datastoresink
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/rollforward/rollforward/internal/jitter"
+	"github.com/rollforward/rollforward/projection"
+)
+
+// turns keep several runners of one projection out of each other's way. All of them
+// hear of an event at the same time, and where reads lock, two transactions that have
+// both read a checkpoint wait for each other until one is given up, two seconds later.
+// So the one who was second the last time lets the first one go ahead, and looks
+// before it begins. And where shards of a projection write the same rows, those of this
+// process go one after another for a while. Nothing but speed depends on all this.
+type turns struct {
+	mu     sync.Mutex
+	second map[turn]bool
+	alone  map[string]*semaphore.Weighted // of each projection
+	until  map[string]time.Time           // that its transactions go one by one
+}
+
+type turn struct {
+	name  string
+	shard int
+}
+
+// courtesy is how long the second waits at least: about as long as a transaction takes.
+const courtesy = 100 * time.Millisecond
+
+// wait waits if it is somebody else's turn, and reports that.
+func (t *turns) wait(ctx context.Context, b projection.Batch) bool {
+	t.mu.Lock()
+	second := false
+	for _, m := range b.Moves {
+		second = second || t.second[turn{b.Name, m.To.Shard}]
+	}
+	t.mu.Unlock()
+	if !second {
+		return false
+	}
+	timer := time.NewTimer(courtesy + jitter.N(courtesy))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return true
+}
+
+const (
+	oneByOne = time.Minute
+	everyone = 1 << 30
+)
+
+// run runs a transaction of a projection when its turn has come: after a conflict, alone.
+func (t *turns) run(ctx context.Context, name string, conflict bool, transaction func() error) error {
+	t.mu.Lock()
+	if t.alone == nil {
+		t.alone, t.until = make(map[string]*semaphore.Weighted), make(map[string]time.Time)
+	}
+	if t.alone[name] == nil {
+		t.alone[name] = semaphore.NewWeighted(everyone)
+	}
+	if conflict {
+		t.until[name] = time.Now().Add(oneByOne)
+	}
+	s, n := t.alone[name], int64(1)
+	if time.Now().Before(t.until[name]) {
+		n = everyone
+	}
+	t.mu.Unlock()
+	if err := s.Acquire(ctx, n); err != nil {
+		return err
+	}
+	defer s.Release(n)
+	return transaction()
+}
+
+// taken learns from how an Apply ended.
+func (t *turns) taken(b projection.Batch, err error) {
+	if err != nil && !errors.Is(err, projection.ErrMoved) {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.second == nil {
+		t.second = make(map[turn]bool)
+	}
+	for _, m := range b.Moves {
+		if err == nil {
+			delete(t.second, turn{b.Name, m.To.Shard})
+		} else {
+			t.second[turn{b.Name, m.To.Shard}] = true
+		}
+	}
+}
