@@ -48,6 +48,7 @@ to its end.`,
 	cmd.Flags().IntVar(&l.clients, "clients", 16, "`number` of transfers under way at a time")
 	cmd.Flags().DurationVar(&l.duration, "duration", 10*time.Second, "for how long transfers are started")
 	cmd.Flags().StringVar(&l.acks, "acks", "", "`file` that ids of acknowledged transfers are appended to")
+	cmd.Flags().BoolVar(&l.apart, "without-sagas", false, "leave the transfers to other processes, such as sagarunner, which bring them to their end")
 	cmd.Flags().IntVar(&l.accounts, "accounts", 100, "`number` of accounts")
 	format.AddFlag(cmd)
 	return cmd
@@ -58,6 +59,7 @@ type load struct {
 	clients, accounts int
 	duration          time.Duration
 	acks              string
+	apart             bool // it runs no sagas itself
 }
 
 func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, format cli.Format) (err error) {
@@ -84,7 +86,11 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 	t.ended = func(n int64) { p.Set(n, 0) }
 	// SIGTERM ends the starting of transfers; those under way are brought to their end.
 	work := context.WithoutCancel(ctx)
-	err = while(work, bank.Sagas(log).Run, func(work context.Context) error {
+	sagas := bank.Sagas(log).Run
+	if l.apart {
+		sagas = func(ctx context.Context) error { <-ctx.Done(); return nil }
+	}
+	err = while(work, sagas, func(work context.Context) error {
 		for _, id := range waiting {
 			if err := decideAtRandom(work, log, id); err != nil {
 				return err
@@ -93,7 +99,7 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, log *eventlog.Log, f
 		return t.run(ctx, work)
 	})
 	p.Stop()
-	if err == nil {
+	if err == nil && !l.apart {
 		err = bank.Finish(work, log, patience)
 	}
 	if err != nil {
