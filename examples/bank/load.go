@@ -49,6 +49,7 @@ to its end.`,
 	cmd.Flags().IntVar(&l.clients, "clients", 16, "`number` of transfers under way at a time")
 	cmd.Flags().DurationVar(&l.duration, "duration", 10*time.Second, "for how long transfers are started")
 	cmd.Flags().StringVar(&l.acks, "acks", "", "`file` that ids of acknowledged transfers are appended to")
+	cmd.Flags().BoolVar(&l.apart, "without-sagas", false, "leave the transfers to other processes, such as sagarunner, which bring them to their end")
 	cmd.Flags().IntVar(&l.accounts, "accounts", 100, "`number` of accounts")
 	format.AddFlag(cmd)
 	return cmd
@@ -59,6 +60,7 @@ type load struct {
 	clients, accounts int
 	duration          time.Duration
 	acks              string
+	apart             bool // it runs no sagas itself
 }
 
 func (l *load) run(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner, format cli.Format) (err error) {
@@ -86,7 +88,11 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner
 	t.ended = func(n int64) { p.Set(n, 0) }
 	// SIGTERM ends the starting of transfers; those under way are brought to their end.
 	work := context.WithoutCancel(ctx)
-	err = while(work, sagas.Run, func(work context.Context) error {
+	runner := sagas.Run
+	if l.apart {
+		runner = func(ctx context.Context) error { <-ctx.Done(); return nil }
+	}
+	err = while(work, runner, func(work context.Context) error {
 		for _, id := range waiting {
 			if err := decideAtRandom(work, log, id); err != nil {
 				return err
@@ -95,7 +101,7 @@ func (l *load) run(ctx context.Context, cmd *cobra.Command, sagas *outbox.Runner
 		return t.run(ctx, work)
 	})
 	p.Stop()
-	if err == nil {
+	if err == nil && !l.apart {
 		err = bank.Finish(work, log, patience)
 	}
 	if err != nil {

@@ -60,16 +60,6 @@ func rounds() int {
 	return 3
 }
 
-// command is this binary as the command bank.
-func command(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
-	t.Helper()
-	cmd = exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "BANK_TEST_COMMAND=1")
-	stderr = new(bytes.Buffer)
-	cmd.Stderr = stderr
-	return cmd, stderr
-}
-
 // awaitAcks returns when a running load has so many acknowledgements in its file,
 // with what will say how it ended.
 func awaitAcks(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer, acks string, n int) (over chan error) {
@@ -99,7 +89,7 @@ func TestKilledLoad(t *testing.T) {
 	for round := range rounds() {
 		before := strings.Count(read(t, acks), "\n")
 		more := rand.IntN(200)
-		cmd, stderr := command(t, at(log, "load", "--clients", "16", "--duration", "5m", "--acks", acks)...)
+		cmd, stderr := process("bank", at(log, "load", "--clients", "16", "--duration", "5m", "--acks", acks)...)
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +127,7 @@ func TestKilledImport(t *testing.T) {
 	log, once, file := filepath.Join(dir, "log"), filepath.Join(dir, "once"), filepath.Join(dir, "books.csv")
 	writeFile(t, file, text)
 	for range rounds() {
-		cmd, stderr := command(t, at(log, "import", "-")...)
+		cmd, stderr := process("bank", at(log, "import", "-")...)
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -169,7 +159,7 @@ func TestTerminatedLoad(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log, acks := filepath.Join(dir, "log"), filepath.Join(dir, "acks")
-	cmd, stderr := command(t, at(log, "load", "--clients", "8", "--duration", "5m", "--acks", acks)...)
+	cmd, stderr := process("bank", at(log, "load", "--clients", "8", "--duration", "5m", "--acks", acks)...)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := cmd.Start(); err != nil {
