@@ -73,18 +73,43 @@ func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) {
 	}
 }
 
+// OnNews calls f when another process may have moved a shard: the store says so
+// where it can, or somebody has called Wake. It may repeat and merge news, and a store
+// that cannot know of others brings none. It ends when remove is called. f must return
+// quickly and must not call the log.
+func (l *Log) OnNews(f func(head driver.Head)) (remove func()) {
+	c := &commitFunc{f}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onNews[c] = struct{}{}
+	release := l.watch()
+	return func() {
+		release()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.onNews, c)
+	}
+}
+
 // Wake tells the log that a shard reached rev, as another process said. It is a
 // doorbell: followers look at once instead of at the next poll, and a wrong or
 // lost call does no harm.
 func (l *Log) Wake(shard int, rev driver.Revision) {
+	var listeners []*commitFunc
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if shard >= 0 && shard < len(l.lanes) && rev > l.lanes[shard].tail {
 		l.lanes[shard].moved()
+		for c := range l.onNews {
+			listeners = append(listeners, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range listeners {
+		c.f(driver.Head{Shard: shard, Revision: rev})
 	}
 }
 
-// watch runs the driver's Watch while anyone follows a log that others write
+// watch runs the driver's Watch while anyone wants news of a log that others write
 // to. The caller holds l.mu.
 func (l *Log) watch() (release func()) {
 	if l.driver.Exclusive() || l.closed {

@@ -114,9 +114,10 @@ type Log struct {
 	turns    map[string]*turn // of hot keys
 	room     room
 	closed   bool
-	watchers int // followers that need news of other processes
+	watchers int // who needs news of other processes
 	stop     context.CancelFunc
 	onCommit map[*commitFunc]struct{}
+	onNews   map[*commitFunc]struct{}
 	onLoose  map[*looseFunc]struct{}
 	keeping  looseKeeper // folds what nobody else does
 }
@@ -137,7 +138,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{driver: store{d}, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
-		onCommit: make(map[*commitFunc]struct{}), onLoose: make(map[*looseFunc]struct{}), turns: make(map[string]*turn)}
+		onCommit: make(map[*commitFunc]struct{}), onNews: make(map[*commitFunc]struct{}), onLoose: make(map[*looseFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
 		return nil, err

@@ -146,6 +146,54 @@ func TestPoll(t *testing.T) {
 	})
 }
 
+// TestNews: who asks for news is told what other processes have committed, as far as the
+// store tells, and what somebody wakes the log for; not what this process commits.
+func TestNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, faults := process(t, store, eventlog.Options{}, 0)
+		there, _ := process(t, store, eventlog.Options{}, 0)
+		var mu sync.Mutex
+		var heads []driver.Head
+		remove := here.OnNews(func(h driver.Head) {
+			mu.Lock()
+			defer mu.Unlock()
+			heads = append(heads, h)
+		})
+		expect := func(when string, want ...driver.Head) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if fmt.Sprint(heads) != fmt.Sprint(want) {
+				t.Errorf("%s: told of %v, expected %v", when, heads, want)
+			}
+			heads = nil
+		}
+		shard := here.ShardOf("s")
+		synctest.Wait()
+		add(t, here, "s", "1")
+		expect("its own commit")
+		add(t, there, "s", "2")
+		expect("another's commit", driver.Head{Shard: shard, Revision: 2})
+		here.Wake(shard, 7)
+		here.Wake(shard, 1)
+		here.Wake(99, 7)
+		expect("a ring", driver.Head{Shard: shard, Revision: 7})
+		remove()
+		add(t, there, "s", "3")
+		here.Wake(shard, 9)
+		expect("removed")
+		remove = here.OnNews(func(driver.Head) {})
+		synctest.Wait()
+		if n := faults.Calls("Watch"); n != 2 {
+			t.Errorf("%d calls of Watch", n)
+		}
+		remove()
+	})
+}
+
 // TestWatchFails: without the store's help a follower polls.
 func TestWatchFails(t *testing.T) {
 	t.Parallel()

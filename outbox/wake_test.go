@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 )
@@ -43,7 +45,7 @@ func TestEveryNotificationDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memlog.NewStore()
-		here, there := open(t, store), open(t, store)
+		here, there := open(t, store), over(t, silent{store.Open()}, nil)
 		r := runner(there, relaying)
 		r.Wake = deaf{}
 		start(t, r)
@@ -56,6 +58,27 @@ func TestEveryNotificationDropped(t *testing.T) {
 			if got := added(t, here, fmt.Sprintf("b/%d", i)); !slices.Equal(got, []int{i}) {
 				t.Errorf("b/%d: %v", i, got)
 			}
+		}
+	})
+}
+
+// TestNewsOfOthers: where the store tells what other processes commit, their steps run
+// at once, without notifications and long before the sweep.
+func TestNewsOfOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, there := open(t, store), open(t, store)
+		r := runner(there, relaying)
+		r.Sweep, r.Lease = time.Hour, 6*time.Hour
+		start(t, r)
+		time.Sleep(time.Minute) // it has its leases
+		synctest.Wait()
+		enqueue(t, here, Relay{[]string{"a/1", "b/1"}, 7})
+		time.Sleep(time.Second) // the clocks of the two
+		synctest.Wait()
+		if got := added(t, here, "b/1"); !slices.Equal(got, []int{7}) {
+			t.Errorf("b/1: %v", got)
 		}
 	})
 }
@@ -78,6 +101,13 @@ func (deaf) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, e
 }
 
 func (deaf) Close() error { return nil }
+
+// silent is a store that cannot know of other processes.
+type silent struct{ driver.Log }
+
+func (silent) Watch(context.Context) iter.Seq2[driver.Head, error] {
+	return func(func(driver.Head, error) bool) {}
+}
 
 // TestNotifications: messages wake a runner in another process at once.
 func TestNotifications(t *testing.T) {
