@@ -173,7 +173,7 @@ func (c *commit) record(l *Log, shard int, rev driver.Revision, e *event) Record
 		a := &c.relaxed[e.part-1]
 		r.ID, r.Relaxed = a.id.event(int(e.index)), a.public()
 		if rev > 0 {
-			r.fold, r.cell = c.id, a.cell
+			r.fold = &folded{c.id, a.cell}
 		}
 	}
 	return r

@@ -17,7 +17,7 @@ import (
 // that can be seen, but for ids and times.
 func TestSameOnAllDrivers(t *testing.T) {
 	t.Parallel()
-	o := &eventlog.Options{Shards: 3, Index: eventlog.Index{Types: true}}
+	o := &eventlog.Options{Shards: 3, Index: eventlog.Index{Types: true}, FoldAfter: -1}
 	reference := play(t, over(t, memlog.Open(), o))
 	if len(reference) < 50 {
 		t.Fatalf("the script shows only %d lines", len(reference))
@@ -52,6 +52,22 @@ func play(t *testing.T, l *eventlog.Log) (seen []string) {
 		p, err := l.Update(t.Context(), func(tx *eventlog.Tx) error { return playTx(tx, i) })
 		see("update %d: %s, %v", i, p, err)
 	}
+	for i := range 12 {
+		o := &eventlog.AppendOptions{Relaxed: true, ID: fmt.Sprint("relaxed", i/2), Tags: []string{"t1"}}
+		p, err := l.Append(t.Context(), fmt.Sprint("a/", i%3), o, entries(fmt.Sprint("r", i/2), "more")...)
+		see("relaxed %d: %s, %v", i, p, err)
+		if i == 7 {
+			p, err = l.Fold(t.Context())
+			see("fold: %s, %v", p, err)
+		}
+	}
+	for range 2 {
+		list, err := l.LooseShards(t.Context())
+		see("loose in %v, %v", list, err)
+		playTimelines(t, l, see)
+		p, err := l.Fold(t.Context())
+		see("fold: %s, %v", p, err)
+	}
 	playReads(t, l, see)
 	is(t, eventlog.Check(t.Context(), l), nil)
 	return seen
@@ -75,6 +91,20 @@ func playTx(tx *eventlog.Tx, i int) error {
 		err = errors.Join(err, errNo)
 	}
 	return err
+}
+
+// playTimelines looks at each shard as it came.
+func playTimelines(t *testing.T, l *eventlog.Log, see func(string, ...any)) {
+	t.Helper()
+	for _, shard := range allShards(l) {
+		for _, r := range collect(t, l.Read(t.Context(), eventlog.Query{Shards: []int{shard}, Timeline: true})) {
+			seen := r.Revision
+			if r.Relaxed != nil {
+				seen = r.Relaxed.Seen
+			}
+			see("timeline %d: %s@%d %d %s, saw %d", shard, r.Stream, r.Version, r.Revision, r.Data, seen)
+		}
+	}
 }
 
 // playReads looks at everything in many ways.

@@ -160,18 +160,11 @@ func (f *fold) run(tx *Tx) error {
 	if err := f.read(tx.ctx); err != nil {
 		return err
 	}
+	if err := f.sort(tx); err != nil {
+		return err
+	}
 	var list []*looseAppend
-	for _, c := range f.cells {
-		switch folded, known, err := tx.lookLoose(f.lane, c.looseName); {
-		case err != nil:
-			return err
-		case !known: // this process is about to fold it
-			continue
-		case folded:
-			f.gone = append(f.gone, c)
-			continue
-		}
-		f.live = append(f.live, c)
+	for _, c := range f.live {
 		for _, one := range c.commits {
 			list = append(list, &looseAppend{commit: one, lane: f.lane, cell: c})
 		}
@@ -211,7 +204,7 @@ func (f *fold) place(tx *Tx, list []*looseAppend) error {
 		return nil
 	}
 	for _, c := range f.live {
-		tx.cells = append(tx.cells, cellUse{key: c.key, seen: c.version, op: driver.Delete})
+		tx.cells = append(tx.cells, cellUse{key: c.name, seen: c.version, op: driver.Delete})
 	}
 	return nil
 }
@@ -255,25 +248,73 @@ func (tx *Tx) foldAppend(c *commit, part relaxed) error {
 	return nil
 }
 
-// lookLoose tells whether a cell was folded, and makes it a condition that it was
-// not. That can only have happened behind the revision that the cell saw: mostly
-// the window knows. known is false while a fold of this process is under way.
-func (tx *Tx) lookLoose(ln *lane, n looseName) (folded, known bool, err error) {
+// sort tells the cells that were folded from those that were not, and makes it a
+// condition that these stay so. Those that memory does not know lie between the first
+// and the last of them in the index, where few others do.
+func (f *fold) sort(tx *Tx) error {
+	var old []*looseCell
+	for _, c := range f.cells {
+		switch tx.lookLoose(f.lane, c.looseName) {
+		case cellLive:
+			f.live = append(f.live, c)
+		case cellFolded:
+			f.gone = append(f.gone, c)
+		case cellOld:
+			old = append(old, c)
+		}
+	}
+	if len(old) == 0 {
+		return nil
+	}
+	first, last := old[0].key(), old[len(old)-1].key()
+	folded := make(map[string]bool)
+	for k, err := range f.log.driver.Keys(tx.ctx, f.lane.shard, looseKeys, first[:len(first)-1]) {
+		if err != nil {
+			return err
+		}
+		if k.Name > last {
+			break
+		}
+		folded[k.Name] = true
+	}
+	for _, c := range old {
+		if folded[c.key()] {
+			f.gone = append(f.gone, c)
+		} else {
+			f.live = append(f.live, c)
+		}
+	}
+	return nil
+}
+
+// What memory knows of a cell.
+type cellState int
+
+const (
+	cellLive    cellState = iota // it was not folded
+	cellFolded                   // it was
+	cellPending                  // this process is about to fold it
+	cellOld                      // the index has to be asked
+)
+
+// lookLoose tells what memory knows of a cell, and makes it a condition that nobody
+// folds it from now on. That it was folded can only have happened behind the revision
+// that it saw, and not long before its time: mostly the window knows.
+func (tx *Tx) lookLoose(ln *lane, n looseName) cellState {
 	key := n.key()
 	tx.log.mu.Lock()
-	tail := ln.tail
+	defer tx.log.mu.Unlock()
 	m, recent := ln.window.recent(key)
-	reaches := n.seen >= ln.window.floor
-	tx.remember(read{lane: ln, key: key, rev: max(tail, m.rev), early: m.rev > tail, epoch: ln.epoch})
-	tx.log.mu.Unlock()
+	tx.remember(read{lane: ln, key: key, rev: max(ln.tail, m.rev), early: m.rev > ln.tail, epoch: ln.epoch})
 	switch {
+	case recent && m.rev > ln.tail:
+		return cellPending
 	case recent:
-		return true, m.rev <= tail, nil
-	case reaches:
-		return false, true, nil
+		return cellFolded
+	case n.seen >= ln.window.floor || ln.tooYoung(key, tx.surely(time.Unix(0, n.time))):
+		return cellLive
 	}
-	at, err := tx.log.find(tx.ctx, ln.shard, key, driver.Range{From: uint64(n.seen) + 1, Limit: 1})
-	return at != nil, true, err
+	return cellOld
 }
 
 // sweep removes the cells that need nothing else. Of a cell that somebody else
@@ -284,7 +325,7 @@ func (f *fold) sweep(ctx context.Context) error {
 	}
 	ops := make([]driver.CellOp, len(f.gone))
 	for i, c := range f.gone {
-		ops[i] = driver.CellOp{Op: driver.Delete, If: &c.version, Cell: driver.Cell{Key: c.key}}
+		ops[i] = driver.CellOp{Op: driver.Delete, If: &c.version, Cell: driver.Cell{Key: c.name}}
 	}
 	err := f.log.driver.Write(ctx, driver.Write{ID: newID(), Cells: ops})
 	if errors.As(err, new(*driver.CellError)) || errors.Is(err, ErrUnknown) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -139,8 +141,29 @@ func (l *Log) lookUp(ctx context.Context, m *member) error {
 			return errAgain
 		}
 	}
-	for _, h := range heads {
-		if err := l.learnHead(ctx, h.ln, h.stream); err != nil {
+	return atOnce(len(heads), func(i int) error { return l.learnHead(ctx, heads[i].ln, heads[i].stream) })
+}
+
+// atOnce calls f with 0 to n-1, some at the same time: a store far away answers
+// slowly, and a fold may be about hundreds of streams. It returns the first error.
+func atOnce(n int, f func(i int) error) error {
+	const most = 16
+	if n == 1 { // as mostly
+		return f(0)
+	}
+	var next atomic.Int64
+	var work sync.WaitGroup
+	errs := make([]error, min(n, most))
+	for w := range errs {
+		work.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n && errs[w] == nil; i = int(next.Add(1)) - 1 {
+				errs[w] = f(i)
+			}
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		if err != nil {
 			return err
 		}
 	}

@@ -44,7 +44,7 @@ func (in *commitLine) parse(kind string, line []byte) error {
 		return err
 	}
 	if in.part != nil {
-		in.tx = r.fold
+		in.tx = r.fold.commit
 	}
 	in.shard, in.rev, in.meta = r.Shard, r.Revision, r.Meta
 	in.event = &event{stream: r.Stream, version: r.Version, index: uint16(r.Index), typ: r.Type, codec: r.Codec, tags: r.Tags, data: r.Data}

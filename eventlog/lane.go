@@ -271,22 +271,56 @@ func (l *Log) learnHead(ctx context.Context, ln *lane, stream string) error {
 	return nil
 }
 
-// headAt returns a stream's version at a revision of its shard.
+// headAt returns a stream's version at a revision of its shard. A process that has
+// not looked at the shard for long is behind by many: it goes back in steps that
+// double, and then halves what is left, since versions rise with revisions.
 func (l *Log) headAt(ctx context.Context, shard int, stream string, asOf driver.Revision) (uint64, error) {
-	for last := (driver.Range{Backward: true, Limit: 1}); ; {
-		at, err := l.find(ctx, shard, stream, last)
-		if err != nil || at == nil {
+	at, rev, err := l.lastBelow(ctx, shard, stream, 0)
+	if err != nil || rev <= asOf {
+		return at, err
+	}
+	below, above := uint64(0), at // versions: not above asOf (at the least nothing), above it
+	for step := uint64(1); above > step; step *= 2 {
+		if at, rev, err = l.lastBelow(ctx, shard, stream, above-step+1); err != nil {
 			return 0, err
 		}
-		pos := at.pos(stream)
-		if pos == 0 {
-			return 0, &driver.CorruptError{Shard: shard, Revision: at.rev, Reason: fmt.Sprintf("indexed under stream %q, which it lacks", stream)}
+		if rev <= asOf {
+			below = above - step
+			break
 		}
-		if at.rev <= asOf {
-			return pos, nil
-		}
-		last.To = pos
+		above = at
 	}
+	for above-below > 1 {
+		mid := below + (above-below)/2
+		at, rev, err := l.lastBelow(ctx, shard, stream, mid+1)
+		switch {
+		case err != nil:
+			return 0, err
+		case rev <= asOf:
+			below = mid
+		default:
+			above = at
+		}
+	}
+	if below == 0 {
+		return 0, nil
+	}
+	at, _, err = l.lastBelow(ctx, shard, stream, below+1)
+	return at, err
+}
+
+// lastBelow returns the version at which a stream's last commit below one stands (0:
+// its very last), and that commit's revision; 0 and 0 when there is none.
+func (l *Log) lastBelow(ctx context.Context, shard int, stream string, to uint64) (version uint64, rev driver.Revision, err error) {
+	at, err := l.find(ctx, shard, stream, driver.Range{To: to, Backward: true, Limit: 1})
+	if err != nil || at == nil {
+		return 0, 0, err
+	}
+	pos := at.pos(stream)
+	if pos == 0 {
+		return 0, 0, &driver.CorruptError{Shard: shard, Revision: at.rev, Reason: fmt.Sprintf("indexed under stream %q, which it lacks", stream)}
+	}
+	return pos, at.rev, nil
 }
 
 // find returns the first commit with key in a range, nil without one.

@@ -73,7 +73,7 @@ func parseLooseName(s string) (looseName, error) {
 // A looseCell is a cell as it was read.
 type looseCell struct {
 	looseName
-	key     string
+	name    string // of the cell in the store
 	version uint64
 	bytes   int
 	commits []*commit
@@ -98,7 +98,7 @@ func encodeLoose(shard int, seen driver.Revision, commits []*commit) []byte {
 // decodeLoose reads a cell. Every error wraps ErrCorrupt or ErrFormat and names
 // the cell.
 func decodeLoose(shard, shards int, c driver.Cell) (*looseCell, error) {
-	cell := &looseCell{key: c.Key, version: c.Version, bytes: len(c.Value)}
+	cell := &looseCell{name: c.Key, version: c.Version, bytes: len(c.Value)}
 	err := cell.decode(shard, shards, c.Value)
 	switch {
 	case err == nil:
@@ -110,7 +110,7 @@ func decodeLoose(shard, shards int, c driver.Cell) (*looseCell, error) {
 }
 
 func (c *looseCell) decode(shard, shards int, value []byte) (err error) {
-	if c.looseName, err = parseLooseName(strings.TrimPrefix(c.key, looseShard(shard))); err != nil {
+	if c.looseName, err = parseLooseName(strings.TrimPrefix(c.name, looseShard(shard))); err != nil {
 		return err
 	}
 	if len(value) == 0 {

@@ -25,9 +25,8 @@ type Record struct {
 	Relaxed  *Relaxed        // of a relaxed append, how it came; nil: it was a strict one
 
 	log  *Log
-	more bool      // further records of this commit follow in this reading
-	fold ID        // the commit of a relaxed append
-	cell looseName // that it is the first of; for the export
+	more bool    // further records of this commit follow in this reading
+	fold *folded // of a relaxed append that was folded
 }
 
 // Commit returns the id of the transaction that wrote r: of a relaxed append its

@@ -28,6 +28,12 @@ type relaxed struct {
 	cell   looseName // that it is the first of in this commit; zero: it is not the first
 }
 
+// folded is what an export says of an append beyond [Relaxed].
+type folded struct {
+	commit ID
+	cell   looseName // that it is the first of; zero: it is not the first
+}
+
 func (a *relaxed) public() *Relaxed {
 	return &Relaxed{ID: a.id, Seen: a.seen, Time: time.Unix(0, a.time).UTC()}
 }

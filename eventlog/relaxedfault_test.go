@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -220,11 +221,12 @@ func foldDies(t *testing.T, kind drivertest.Kind, n int) (died bool) {
 	_, err = writer.Append(t.Context(), "c", &eventlog.AppendOptions{Relaxed: true, ID: "id"}, entry{"once"})
 	is(t, err, nil)
 	calls := 0
+	var dead atomic.Bool
 	f.Inject(func(c drivertest.Call) drivertest.Fault {
 		if calls++; calls < n {
 			return drivertest.Fault{}
 		}
-		died = true
+		dead.Store(true)
 		if calls == n && c.Method == "Write" {
 			return drivertest.Fault{Kind: kind}
 		}
@@ -233,6 +235,7 @@ func foldDies(t *testing.T, kind drivertest.Kind, n int) (died bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = dying.FoldShard(ctx, 0)
+	died = dead.Load()
 	if (err == nil) == died && n > 1 && kind == drivertest.Fail {
 		t.Errorf("died %t, error %v", died, err)
 	}
@@ -248,7 +251,7 @@ func foldDies(t *testing.T, kind drivertest.Kind, n int) (died bool) {
 		want(t, next, fmt.Sprint("b/", i), "x")
 	}
 	want(t, next, "c", "once")
-	return died
+	return dead.Load()
 }
 
 // TestFoldsAtOnce: two processes that both believe to hold a shard fold at the same
@@ -303,6 +306,51 @@ func TestFoldBehindTheWindow(t *testing.T) {
 			t.Errorf("%+v, %v", info, err)
 		}
 		want(t, l, "s", "1")
+	})
+}
+
+// TestFoldCosts: a fold costs two readings of cells and a write, whoever put the
+// cells, and one reading of the index more when they are older than what memory knows.
+func TestFoldCosts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		o := eventlog.Options{Shards: 1, FoldAfter: -1}
+		old, _ := process(t, store, o, 0) // which never reads
+		writer, _ := process(t, store, o, 0)
+		put := func() {
+			for range 50 {
+				loose(t, old, "s", "x")
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		expect := func(when string, f *drivertest.Faulty, l *eventlog.Log, keys int) {
+			t.Helper()
+			before := map[string]int{}
+			for _, m := range []string{"Cells", "Write", "Find", "Keys", "Tail", "Read"} {
+				before[m] = f.Calls(m)
+			}
+			info, err := l.FoldShard(t.Context(), 0)
+			if err != nil || info.Cells != 50 || info.Appends != 50 {
+				t.Errorf("%s: %+v, %v", when, info, err)
+			}
+			for m, most := range map[string]int{"Cells": 2, "Write": 1, "Find": 1, "Keys": keys, "Tail": 0, "Read": 0} {
+				if n := f.Calls(m) - before[m]; n > most {
+					t.Errorf("%s: %d times %s, at most %d", when, n, m, most)
+				}
+			}
+		}
+		add(t, writer, "other", "x")
+		put()
+		for range 10 {
+			add(t, writer, "other", "x")
+		}
+		l, f := process(t, store, o, 0)
+		expect("old", f, l, 1)
+		time.Sleep(time.Minute)
+		put()
+		expect("young", f, l, 0)
+		is(t, eventlog.Check(t.Context(), l), nil)
 	})
 }
 

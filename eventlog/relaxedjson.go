@@ -21,11 +21,11 @@ func (r *Record) appendRelaxed(b []byte) []byte {
 	b = append(b, `{"seen":`...)
 	b = strconv.AppendUint(b, uint64(r.Relaxed.Seen), 10)
 	b = appendMember(b, ',', "time", r.Relaxed.Time.UTC().Format(time.RFC3339Nano))
-	if !r.fold.IsZero() {
-		b = appendMember(b, ',', "commit", r.fold.String())
-	}
-	if !r.cell.id.IsZero() {
-		b = appendMember(b, ',', "cell", r.cell.String())
+	if r.fold != nil {
+		b = appendMember(b, ',', "commit", r.fold.commit.String())
+		if !r.fold.cell.id.IsZero() {
+			b = appendMember(b, ',', "cell", r.fold.cell.String())
+		}
 	}
 	return append(b, '}')
 }
@@ -39,18 +39,21 @@ func (in *relaxedJSON) into(r *Record) (err error) {
 	if _, err := nanoseconds(in.Time); err != nil {
 		return fmt.Errorf("relaxed: %w", err)
 	}
-	if r.fold = in.Commit; !r.fold.IsZero() {
-		if tx, n := r.fold.commit(); tx.IsZero() || n >= 0 {
-			return fmt.Errorf("relaxed: id %q is not that of a commit", in.Commit)
-		}
+	if in.Commit.IsZero() {
+		return nil
 	}
-	if in.Cell != "" {
-		if r.cell, err = parseLooseName(in.Cell); err == nil && r.cell.seen != in.Seen {
-			err = fmt.Errorf("%w that saw revision %d", errLooseName, in.Seen)
-		}
-		if err != nil {
-			return fmt.Errorf("relaxed: cell %.100q: %w", in.Cell, err)
-		}
+	if tx, n := in.Commit.commit(); tx.IsZero() || n >= 0 {
+		return fmt.Errorf("relaxed: id %q is not that of a commit", in.Commit)
+	}
+	r.fold = &folded{commit: in.Commit}
+	if in.Cell == "" {
+		return nil
+	}
+	if r.fold.cell, err = parseLooseName(in.Cell); err == nil && (r.fold.cell.seen != in.Seen || r.fold.cell.id.IsZero()) {
+		err = fmt.Errorf("%w that saw revision %d", errLooseName, in.Seen)
+	}
+	if err != nil {
+		return fmt.Errorf("relaxed: cell %.100q: %w", in.Cell, err)
 	}
 	return nil
 }
@@ -60,8 +63,8 @@ func (r *Record) part() (*relaxed, error) {
 	if r.Relaxed == nil {
 		return nil, nil
 	}
-	if r.fold.IsZero() {
+	if r.fold == nil {
 		return nil, fmt.Errorf("relaxed: it has no commit: it was not folded when it was read")
 	}
-	return &relaxed{id: r.Commit(), seen: r.Relaxed.Seen, time: r.Relaxed.Time.UnixNano(), cell: r.cell}, nil
+	return &relaxed{id: r.Commit(), seen: r.Relaxed.Seen, time: r.Relaxed.Time.UnixNano(), cell: r.fold.cell}, nil
 }

@@ -65,8 +65,9 @@ type Batch struct {
 }
 
 // A Cell is a small named value. Versions of one key never repeat: the writer
-// chooses a higher one each time. Version 0 is "absent". The rules for Key
-// are those of [Key].Name.
+// chooses a higher one each time; only a Write that is itself repeated puts its
+// version again. Version 0 is "absent". The rules for Key are those of
+// [Key].Name.
 type Cell struct {
 	Key     string
 	Value   []byte
