@@ -146,7 +146,8 @@ func (b *Bells) Listen() {
 	})
 }
 
-// Close rings for what was committed last, and leaves the broker.
+// Close rings for what was committed last, and leaves the broker, within some two
+// seconds where that does not answer.
 func (b *Bells) Close() (err error) {
 	if b == nil {
 		return nil
@@ -154,12 +155,31 @@ func (b *Bells) Close() (err error) {
 	for _, stop := range b.stop {
 		stop()
 	}
-	b.work.Wait()
-	if b.publisher != nil {
-		err = b.publisher.Close()
-	}
+	var heard error
+	var ends sync.WaitGroup
 	if b.subscriber != nil {
-		err = errors.Join(err, b.subscriber.Close())
+		ends.Go(func() { heard = b.subscriber.Close() })
 	}
-	return err
+	b.told()
+	if b.publisher != nil {
+		err = b.publisher.Close() // ends what still waits for the broker
+	}
+	ends.Wait()
+	b.work.Wait()
+	return errors.Join(err, heard)
+}
+
+// told waits until the last bell was taken, for as long as the grace.
+func (b *Bells) told() {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		b.work.Wait()
+	}()
+	timer := time.NewTimer(grace)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
 }

@@ -1,0 +1,21 @@
+# What a bank on Rollforward needs in a project: see docs/gcp.md.
+resource "google_project_service" "needed" {
+  for_each = toset([
+    "artifactregistry.googleapis.com",
+    "firestore.googleapis.com",
+    "iam.googleapis.com",
+    "pubsub.googleapis.com",
+    "run.googleapis.com",
+  ])
+
+  service            = each.key
+  disable_on_destroy = false
+}
+
+resource "google_artifact_registry_repository" "images" {
+  repository_id = "rollforward"
+  format        = "DOCKER"
+  location      = var.region
+
+  depends_on = [google_project_service.needed]
+}
