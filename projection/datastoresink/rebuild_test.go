@@ -137,7 +137,7 @@ func TestLateApply(t *testing.T) {
 				go func() {
 					reset <- other.Reset(ctx, projection.Reset{Name: "p", Held: 1, Version: 2, Shards: 1}, datastoresink.Empty)
 				}()
-				if l.name != "Firestore" { // there it waits for this transaction
+				if !l.pessimistic { // otherwise it waits for this transaction
 					reset <- <-reset
 				}
 				return add(tx, "late", 1)
@@ -150,7 +150,7 @@ func TestLateApply(t *testing.T) {
 			t.Errorf("%+v, %v", state, wrong)
 		}
 		wantItems(t, c, s, "p", map[string]int{})
-		if l.name != "Firestore" && !errors.Is(err, projection.ErrMoved) {
+		if !l.pessimistic && !errors.Is(err, projection.ErrMoved) {
 			t.Errorf("the Apply: %v", err)
 		}
 	})

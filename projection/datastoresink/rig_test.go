@@ -10,6 +10,7 @@ import (
 	"google.golang.org/api/option"
 	"google.golang.org/grpc"
 
+	"github.com/rollforward/rollforward/internal/dsfake"
 	"github.com/rollforward/rollforward/internal/emulator"
 	"github.com/rollforward/rollforward/projection/datastoresink"
 	"github.com/rollforward/rollforward/projection/sinktest"
@@ -17,13 +18,22 @@ import (
 
 // A leg is a server that the tests run against.
 type leg struct {
-	name    string
-	options func(t testing.TB) []option.ClientOption
+	name        string
+	pessimistic bool // reads lock
+	small       bool // takes 4 MiB a request
+	options     func(t testing.TB) []option.ClientOption
 }
 
+var (
+	optimistic  = dsfake.New(nil)
+	pessimistic = dsfake.New(&dsfake.Options{Mode: dsfake.Pessimistic})
+)
+
 var legs = []leg{
-	{"Datastore", func(t testing.TB) []option.ClientOption { return emulator.Options(emulator.DatastoreIndexed.Host(t)) }},
-	{"Firestore", func(t testing.TB) []option.ClientOption { return emulator.Options(emulator.Firestore.Host(t)) }},
+	{"optimistic", false, false, func(testing.TB) []option.ClientOption { return optimistic.ClientOptions() }},
+	{"pessimistic", true, false, func(testing.TB) []option.ClientOption { return pessimistic.ClientOptions() }},
+	{"Datastore", false, true, func(t testing.TB) []option.ClientOption { return emulator.Options(emulator.DatastoreIndexed.Host(t)) }},
+	{"Firestore", true, true, func(t testing.TB) []option.ClientOption { return emulator.Options(emulator.Firestore.Host(t)) }},
 }
 
 // each runs a test on every leg.

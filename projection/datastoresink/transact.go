@@ -93,10 +93,11 @@ func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx)
 }
 
 // rollback releases the locks of a transaction. Where that fails they end when the
-// server finds it idle, and everybody waits for that.
+// server finds it idle, a minute later, and everybody waits for that: so whatever the
+// error is, it is tried again.
 func rollback(ctx context.Context, t *datastore.Transaction) {
-	for n := 1; n <= 5; n++ {
-		if err := t.Rollback(); err == nil || !mayPass(err) || pause(ctx, n) != nil {
+	for n := 1; n <= 3; n++ {
+		if t.Rollback() == nil || pause(ctx, n) != nil {
 			return
 		}
 	}
