@@ -20,6 +20,8 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 )
 
 var linearSeed = flag.Uint64("linear.seed", 0, "the one seed to run the histories with")
@@ -113,14 +115,50 @@ var linearModel = (&porcupine.NondeterministicModel{
 	},
 }).ToModel()
 
+// TestSharedIsStrictlySerializable takes such histories from processes that share a
+// directory. The one that owns it goes away in the middle.
+func TestSharedIsStrictlySerializable(t *testing.T) {
+	t.Parallel()
+	seeds := 6
+	if os.Getenv("ROLLFORWARD_SOAK") != "" {
+		seeds = 300
+	}
+	for seed := range uint64(seeds) {
+		if *linearSeed != 0 && seed != *linearSeed {
+			continue
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			open := func() driver.Log {
+				d, err := remotelog.Open(context.Background(), dir, &remotelog.Options{Store: pebblelog.Options{MemTableSize: 1 << 20, Reserve: -1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			}
+			owner := open()
+			h := newHistoryOn(t, seed, 3, open)
+			h.halfway = func() {
+				if err := owner.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			h.run()
+			h.judge()
+		})
+	}
+}
+
 // history runs clients and notes what they saw.
 type history struct {
-	t     *testing.T
-	seed  uint64
-	store *memlog.Store
-	logs  []*eventlog.Log
-	fault []*drivertest.Faulty
-	names [linearStreams]string
+	t       *testing.T
+	seed    uint64
+	open    func() driver.Log // another handle of the store
+	halfway func()            // called once in the middle
+	logs    []*eventlog.Log
+	fault   []*drivertest.Faulty
+	names   [linearStreams]string
 
 	mu   sync.Mutex
 	ops  []porcupine.Operation
@@ -128,7 +166,13 @@ type history struct {
 }
 
 func newHistory(t *testing.T, seed uint64) *history {
-	h := &history{t: t, seed: seed, store: memlog.NewStore(), none: make(map[string]bool)}
+	store := memlog.NewStore()
+	return newHistoryOn(t, seed, 1+int(seed%3), func() driver.Log { return store.Open() })
+}
+
+// newHistoryOn has so many processes.
+func newHistoryOn(t *testing.T, seed uint64, processes int, open func() driver.Log) *history {
+	h := &history{t: t, seed: seed, open: open, halfway: func() {}, none: make(map[string]bool)}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	odds := drivertest.Odds{}
 	if seed%4 != 0 {
@@ -141,8 +185,8 @@ func newHistory(t *testing.T, seed uint64) *history {
 			h.names[i] = fmt.Sprintf("s/{%s}", h.names[0]) // two streams of one shard
 		}
 	}
-	for p := range 1 + int(seed%3) {
-		f := drivertest.NewFaulty(h.store.Open(), nil)
+	for p := range processes {
+		f := drivertest.NewFaulty(h.open(), nil)
 		l, err := eventlog.Open(t.Context(), f, &eventlog.Options{Shards: 3})
 		if err != nil {
 			t.Fatal(err)
@@ -161,6 +205,9 @@ func (h *history) run() {
 			rng := rand.New(rand.NewPCG(h.seed, uint64(client)+1))
 			for n := range 12 {
 				id := fmt.Sprintf("%d.%d", client, n)
+				if client == 0 && n == 6 {
+					h.halfway()
+				}
 				h.operate(h.logs[client%len(h.logs)], rng, client, id)
 			}
 		})
@@ -310,7 +357,7 @@ func (h *history) judge() {
 			h.t.Error(err)
 		}
 	}
-	l, err := eventlog.Open(context.Background(), h.store.Open(), nil)
+	l, err := eventlog.Open(context.Background(), h.open(), nil)
 	if err != nil {
 		h.t.Fatal(err)
 	}

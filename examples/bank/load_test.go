@@ -63,8 +63,13 @@ func rounds() int {
 // command is this binary as the command bank.
 func command(t *testing.T, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
 	t.Helper()
+	return commandOf(t, "bank", args...)
+}
+
+func commandOf(t *testing.T, name string, args ...string) (cmd *exec.Cmd, stderr *bytes.Buffer) {
+	t.Helper()
 	cmd = exec.Command(os.Args[0], args...)
-	cmd.Env = append(os.Environ(), "BANK_TEST_COMMAND=1")
+	cmd.Env = append(os.Environ(), "BANK_TEST_COMMAND="+name)
 	stderr = new(bytes.Buffer)
 	cmd.Stderr = stderr
 	return cmd, stderr

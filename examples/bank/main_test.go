@@ -12,13 +12,24 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/logcmd"
+	"github.com/rollforward/rollforward/projection/projector"
+	"github.com/rollforward/rollforward/saga/sagarunner"
 )
 
-// TestMain is the command itself when a test starts this binary as one.
+// TestMain is a command itself when a test starts this binary as one.
 func TestMain(m *testing.M) {
-	if os.Getenv("BANK_TEST_COMMAND") != "" {
+	switch os.Getenv("BANK_TEST_COMMAND") {
+	case "bank":
 		main()
+	case "projector":
+		projector.Main(projector.Options{Projections: bank.Projections(), DB: bank.ReadModelFile})
+	case "sagarunner":
+		sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()})
+	case "eventlog":
+		logcmd.Main()
 	}
 	os.Exit(m.Run())
 }
