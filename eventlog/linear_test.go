@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 	"github.com/rollforward/rollforward/internal/linear"
 )
 
@@ -32,22 +35,57 @@ func TestUpdateIsStrictlySerializable(t *testing.T) {
 		}
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			linear.Run(t, onMemory(t, seed))
+			store := memlog.NewStore()
+			linear.Run(t, world(t, seed, 1+int(seed%3), func() driver.Log { return store.Open() }))
 		})
 	}
 }
 
-func onMemory(t *testing.T, seed uint64) linear.World {
+// TestSharedIsStrictlySerializable takes such histories from processes that share a
+// directory. The one that owns it goes away in the middle.
+func TestSharedIsStrictlySerializable(t *testing.T) {
+	t.Parallel()
+	seeds := 6
+	if os.Getenv("ROLLFORWARD_SOAK") != "" {
+		seeds = 300
+	}
+	for seed := range uint64(seeds) {
+		if *linearSeed != 0 && seed != *linearSeed {
+			continue
+		}
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			open := func() driver.Log {
+				d, err := remotelog.Open(context.Background(), dir, &remotelog.Options{Store: pebblelog.Options{MemTableSize: 1 << 20, Reserve: -1}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			}
+			owner := open()
+			w := world(t, seed, 3, open)
+			w.Halfway = func() {
+				if err := owner.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			linear.Run(t, w)
+		})
+	}
+}
+
+// world is so many processes, each with a handle of its own of the store.
+func world(t *testing.T, seed uint64, processes int, open func() driver.Log) linear.World {
 	odds := drivertest.Odds{}
 	if seed%4 != 0 {
 		odds = drivertest.Even
 		odds.DelayWithin = 200 * time.Microsecond
 	}
-	store := memlog.NewStore()
 	var faults []*drivertest.Faulty
 	w := linear.World{Seed: seed}
-	for p := range 1 + int(seed%3) {
-		f := drivertest.NewFaulty(store.Open(), nil)
+	for p := range processes {
+		f := drivertest.NewFaulty(open(), nil)
 		l, err := eventlog.Open(t.Context(), f, &eventlog.Options{Shards: 3})
 		if err != nil {
 			t.Fatal(err)
@@ -61,6 +99,6 @@ func onMemory(t *testing.T, seed uint64) linear.World {
 			f.Inject(nil)
 		}
 	}
-	w.Again = func(ctx context.Context) (*eventlog.Log, error) { return eventlog.Open(ctx, store.Open(), nil) }
+	w.Again = func(ctx context.Context) (*eventlog.Log, error) { return eventlog.Open(ctx, open(), nil) }
 	return w
 }

@@ -108,8 +108,16 @@ func (d *decoder) int(limit int) int {
 	return int(v)
 }
 
-// count takes the length of a list whose items have at least size bytes each.
-func (d *decoder) count(size int) int { return d.int(len(d.b) / size) }
+// count takes the length of a list whose items have at least size bytes each, all
+// of which must be there.
+func (d *decoder) count(size int) int {
+	v := d.uint()
+	if v > uint64(len(d.b)/size) {
+		d.fail("a list is longer than the frame")
+		return 0
+	}
+	return int(v)
+}
 
 func (d *decoder) byte() byte {
 	if len(d.b) == 0 {
@@ -131,7 +139,7 @@ func (d *decoder) bool() bool {
 
 // bytes takes bytes that stay part of the body.
 func (d *decoder) bytes() []byte {
-	n := d.int(len(d.b))
+	n := d.count(1)
 	v := d.b[:n:n]
 	d.b = d.b[n:]
 	return v
@@ -139,7 +147,7 @@ func (d *decoder) bytes() []byte {
 
 // string takes a string. All strings of a body share one piece of memory.
 func (d *decoder) string() string {
-	n := d.int(len(d.b))
+	n := d.count(1)
 	if n == 0 {
 		return ""
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -27,7 +26,6 @@ type process struct {
 	stderr bytes.Buffer
 	ended  chan struct{}
 	err    error
-	once   sync.Once
 }
 
 func start(t testing.TB, kind string, args ...string) *process {

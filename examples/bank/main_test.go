@@ -14,6 +14,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/logcmd"
 	"github.com/rollforward/rollforward/projection/projector"
 	"github.com/rollforward/rollforward/saga/sagarunner"
 )
@@ -27,6 +28,8 @@ func TestMain(m *testing.M) {
 		projector.Main(projector.Options{Projections: bank.Projections(), DB: bank.ReadModelFile})
 	case "sagarunner":
 		sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()})
+	case "eventlog":
+		logcmd.Main()
 	}
 	os.Exit(m.Run())
 }

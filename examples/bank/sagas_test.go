@@ -186,7 +186,7 @@ func TestTraceCommand(t *testing.T) {
 		}
 		roots = roots[0].Steps
 	}
-	want := []string{"$saga/transfer/debit/do", "$saga/transfer/credit/do"} // at once
+	want := []string{"$saga/transfer/debit/do", "$saga/transfer/reply", "$saga/transfer/credit/do", "$saga/transfer/reply"}
 	if diff := cmp.Diff(want, steps); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -22,6 +22,8 @@ type World struct {
 	Logs    []*eventlog.Log // of the processes, with 3 shards; Run closes them
 	Clients int             // 6
 	Ops     int             // of each client: 12
+	// Halfway, if not nil, is called when the first client is in the middle of its operations.
+	Halfway func()
 	// Calm is called when all clients are done, before the logs are closed: it ends
 	// the faults.
 	Calm func()
@@ -131,6 +133,9 @@ func (h *history) run() {
 			rng := rand.New(rand.NewPCG(h.Seed, uint64(client)+1))
 			for n := range h.Ops {
 				id := fmt.Sprintf("%d.%d", client, n)
+				if client == 0 && n == h.Ops/2 && h.Halfway != nil {
+					h.Halfway()
+				}
 				h.operate(h.Logs[client%len(h.Logs)], rng, client, id)
 			}
 		})

@@ -149,17 +149,10 @@ func TestRunThenStatus(t *testing.T) {
 	t.Parallel()
 	dir := newDir(t, 50)
 	runUntil(t, "up to date", func() {
-		// the log is held now
 		stderr := listenFor("\x00")
 		status, out := command(t.Context(), stderr, "status", "--log", dir, "postings")
-		if status != cli.OK || !strings.Contains(out, "?") || strings.Contains(out, "count") {
-			t.Errorf("status of a held log: %d\n%s%s", status, out, stderr)
-		}
-		if !strings.Contains(stderr.String(), fmt.Sprint("process ", os.Getpid())) {
-			t.Errorf("it does not say who holds the log: %s", stderr)
-		}
-		if status, _ := command(t.Context(), stderr, "--log", dir); status != cli.Failed {
-			t.Errorf("a second projector: status %d", status)
+		if status != cli.OK || !strings.Contains(out, "50       50       0   0s  ok") || stderr.String() != "" {
+			t.Errorf("status beside a projector: %d\n%s%s", status, out, stderr)
 		}
 	}, "--log", dir)
 	want := strings.Join([]string{
@@ -181,6 +174,39 @@ func TestRunThenStatus(t *testing.T) {
 	if lines := strings.Count(must(t, "status", "--log", dir, "--shards"), "\n"); lines != 1+2*4 {
 		t.Errorf("status --shards has %d lines", lines)
 	}
+}
+
+// TestHeldLog: while a program has the log that does not share it, status tells
+// what the read model knows.
+func TestHeldLog(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, 50)
+	must(t, "rebuild", "postings", "--log", dir)
+	d, err := pebblelog.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	stderr := listenFor("\x00")
+	status, out := command(t.Context(), stderr, "status", "--log", dir, "postings")
+	if status != cli.OK || !strings.Contains(out, "?") || strings.Contains(out, "count") {
+		t.Errorf("status of a held log: %d\n%s%s", status, out, stderr)
+	}
+	if !strings.Contains(stderr.String(), fmt.Sprint("process ", os.Getpid())) {
+		t.Errorf("it does not say who holds the log: %s", stderr)
+	}
+	if status, _ := command(t.Context(), stderr, "--log", dir); status != cli.Failed {
+		t.Errorf("a projector: status %d", status)
+	}
+}
+
+// TestTwoRun: two projectors share the work.
+func TestTwoRun(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t, 50)
+	runUntil(t, "up to date", func() {
+		runUntil(t, "up to date", func() {}, "--log", dir)
+	}, "--log", dir)
 }
 
 func TestRebuild(t *testing.T) {

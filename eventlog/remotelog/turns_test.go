@@ -1,0 +1,234 @@
+package remotelog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/memlog"
+)
+
+// A rival is a process that appends to a shard as fast as it may.
+type rival struct {
+	turns *turns
+	party *party
+	store driver.Log
+	sync  time.Duration // that the store takes
+	trip  time.Duration // until it comes back after a refusal
+	tails map[int]driver.Revision
+	won   int
+	lost  int
+}
+
+// write appends to shards, and learns from a refusal.
+func (r *rival) write(ctx context.Context, shards ...int) error {
+	for {
+		var w driver.Write
+		for _, s := range shards {
+			first := r.tails[s] + 1
+			w.Batches = append(w.Batches, driver.Batch{Shard: s, First: first, Commits: []driver.Commit{{Revision: first, Data: []byte("x")}}})
+		}
+		err := r.turns.do(ctx, r.party, &w, func() error {
+			time.Sleep(r.sync)
+			return r.store.Write(ctx, w)
+		})
+		var tail *driver.TailError
+		switch {
+		case err == nil:
+			for _, s := range shards {
+				r.tails[s]++
+			}
+			r.won++
+			return nil
+		case !errors.As(err, &tail):
+			return err
+		}
+		r.lost++
+		r.learn(tail)
+		time.Sleep(r.trip)
+	}
+}
+
+func (r *rival) learn(e *driver.TailError) {
+	for _, b := range e.News {
+		r.tails[b.Shard] = b.First - 1 + driver.Revision(len(b.Commits))
+	}
+	r.tails[e.Shard] = e.Tail
+}
+
+// compete lets rivals work for d. shards says what the n-th write of a rival is to.
+func compete(t *testing.T, d time.Duration, list []*rival, shards func(rival, n int) []int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, r := range list {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				if err := r.write(ctx, shards(i, n)...); err != nil && ctx.Err() == nil {
+					t.Errorf("rival %d: %v", i, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func rivals(trips ...time.Duration) []*rival {
+	t, store := newTurns(), memlog.Open()
+	var list []*rival
+	for _, trip := range trips {
+		list = append(list, &rival{turns: t, party: t.join(), store: store, sync: time.Millisecond, trip: trip, tails: map[int]driver.Revision{}})
+	}
+	return list
+}
+
+func always(shards ...int) func(int, int) []int { return func(int, int) []int { return shards } }
+
+// TestTurns: of processes that want one shard each has the same share, and a
+// success costs one refusal.
+func TestTurns(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(200*time.Microsecond, 200*time.Microsecond, 200*time.Microsecond, 200*time.Microsecond)
+		compete(t, time.Second, list, always(0))
+		for i, r := range list {
+			if r.won < 180 || r.lost > r.won+5 {
+				t.Errorf("rival %d has won %d and lost %d", i, r.won, r.lost)
+			}
+		}
+	})
+}
+
+// TestTurnsOfTheSlow: a process that takes longer to come back than the others'
+// turns last is not left out.
+func TestTurnsOfTheSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(100*time.Microsecond, 100*time.Microsecond, 30*time.Millisecond)
+		compete(t, 20*time.Second, list, always(0))
+		if slow := list[2]; slow.won < 20 {
+			t.Errorf("the slow one has won %d and lost %d; the others %d and %d", slow.won, slow.lost, list[0].won, list[1].won)
+		}
+		if list[0].won < 2000 {
+			t.Errorf("the fast one has won %d", list[0].won)
+		}
+	})
+}
+
+// TestTurnsOverShards: a Write over several shards has its turn beside many that
+// want one of them, and those that overlap in any order do not stop each other.
+func TestTurnsOverShards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		same := 100 * time.Microsecond
+		list := rivals(same, same, same, same, same)
+		compete(t, 5*time.Second, list, func(rival, n int) []int {
+			switch rival {
+			case 0:
+				return []int{0, 1, 2}
+			case 1:
+				return []int{2, 0}
+			}
+			return []int{(rival + n) % 3}
+		})
+		for i, r := range list {
+			if r.won < 300 {
+				t.Errorf("rival %d has won %d and lost %d", i, r.won, r.lost)
+			}
+		}
+	})
+}
+
+// TestTurnsOfTheDead: a process that has gone, or hangs, holds nobody up for long.
+func TestTurnsOfTheDead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(0, 0, 0)
+		ctx := t.Context()
+		if err := list[0].write(ctx, 0); err != nil {
+			t.Fatal(err)
+		}
+		stale := driver.Write{Batches: []driver.Batch{{Shard: 0, First: 1, Commits: []driver.Commit{{Revision: 1}}}}}
+		for _, leave := range []bool{true, false} {
+			hung := list[2]
+			if leave {
+				hung = list[1]
+			}
+			if err := list[0].turns.do(ctx, hung.party, &stale, func() error { return errors.New("it came to the store") }); !errors.As(err, new(*driver.TailError)) {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			if leave {
+				list[0].turns.part(hung.party)
+			}
+			if err := list[0].write(ctx, 0); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begin); leave && took > 2*time.Millisecond || took > shortTurn+2*time.Millisecond {
+				t.Errorf("it waited for %v", took)
+			}
+		}
+	})
+}
+
+// TestTurnsAndContext: who stands in line and goes away leaves the line as it was.
+func TestTurnsAndContext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(0, 0)
+		list[0].sync = time.Second
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := list[0].write(t.Context(), 0); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if err := list[1].write(ctx, 0, 1); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("in line: %v", err)
+		}
+		wg.Wait()
+		if err := list[1].write(t.Context(), 1, 0); err != nil {
+			t.Error(err)
+		}
+		if tail, err := list[0].store.Tail(t.Context(), 1); tail != 1 || err != nil {
+			t.Errorf("shard 1 has tail %d: %v", tail, err)
+		}
+	})
+}
+
+// TestNewsAreBounded: who lacks much is told nothing rather than a part.
+func TestNewsAreBounded(t *testing.T) {
+	t.Parallel()
+	var r recent
+	for rev := driver.Revision(1); rev <= 500; rev++ {
+		r.add(&driver.Batch{First: rev, Commits: []driver.Commit{{Revision: rev, Data: make([]byte, 1000)}}})
+	}
+	if _, ok := r.from(1); ok || r.size > keptNews {
+		t.Errorf("%d bytes are kept, the first one too: %v", r.size, ok)
+	}
+	got, ok := r.from(490)
+	if !ok || len(got) != 11 || got[0].Revision != 490 {
+		t.Errorf("from 490: %d, %v", len(got), ok)
+	}
+	if got, ok := r.from(501); !ok || len(got) != 0 {
+		t.Errorf("from behind the end: %d, %v", len(got), ok)
+	}
+	r.add(&driver.Batch{First: 501, Commits: []driver.Commit{{Revision: 501, Data: make([]byte, keptNews+1)}}})
+	if _, ok := r.from(501); ok {
+		t.Error("a commit that is too large is kept")
+	}
+	r.add(&driver.Batch{First: 502, Commits: []driver.Commit{{Revision: 502}}})
+	r.add(&driver.Batch{First: 504, Commits: []driver.Commit{{Revision: 504}}})
+	if got, ok := r.from(502); ok {
+		t.Errorf("behind a hole: %v", fmt.Sprint(got))
+	}
+}
