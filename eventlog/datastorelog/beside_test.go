@@ -30,7 +30,7 @@ func value(t *testing.T, d *Log, name string) int64 {
 }
 
 // on opens a log on a server.
-func on(t *testing.T, s server, project string, o *Options) (*eventlog.Log, *Log) {
+func on(t testing.TB, s server, project string, o *Options) (*eventlog.Log, *Log) {
 	t.Helper()
 	d := s.open(t, project, o)
 	l, err := eventlog.Open(t.Context(), d, &eventlog.Options{Shards: 2})
