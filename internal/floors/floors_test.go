@@ -53,6 +53,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
 		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},
 		"cmd/eventlog":              {grpc, google, testingPk},
+		"eventlog/datastorelog":     append([]string{module + "outbox", module + "saga", module + "projection", module + "internal/dsfake", module + "internal/emulator", module + "eventlog/pebblelog", pebble, sqlite, watermill, cobra, testingPk}, prometheus...),
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()

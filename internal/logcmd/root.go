@@ -35,7 +35,7 @@ expected version did not hold, or an id came again with other content).`,
 	root.AddCommand(
 		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store),
 		newSteps(store), newTimers(store), newDead(store), newSagas(store),
-		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(),
+		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(), newCost(),
 	)
 	return root
 }
