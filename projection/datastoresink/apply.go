@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"cloud.google.com/go/datastore"
 
@@ -23,13 +22,8 @@ func (s *Sink) Apply(ctx context.Context, b projection.Batch, fn func(tx *Tx) er
 }
 
 func (s *Sink) apply(ctx context.Context, b projection.Batch, fn func(tx *Tx) error) error {
-	release, err := s.turn(ctx, turns(b)...)
-	if err != nil {
-		return err
-	}
-	defer release()
 	var refused error // before the commit
-	err = s.update(ctx, func(tx *Tx) error {
+	err := s.update(ctx, func(tx *Tx) error {
 		tx.single = single(b)
 		refused = s.move(tx, b)
 		if refused == nil {
@@ -44,15 +38,6 @@ func (s *Sink) apply(ctx context.Context, b projection.Batch, fn func(tx *Tx) er
 		return nil
 	}
 	return err
-}
-
-// turns are the names of a batch's shards.
-func turns(b projection.Batch) (names []string) {
-	for _, m := range b.Moves {
-		names = append(names, fmt.Sprintf("%s\x00%09d", b.Name, m.To.Shard))
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 // single tells whether a batch is of one commit at most, and so cannot be smaller.

@@ -34,13 +34,8 @@ func (s *Sink) Reset(ctx context.Context, r projection.Reset, fn func(tx *Tx) er
 }
 
 func (s *Sink) reset(ctx context.Context, r projection.Reset, fn func(tx *Tx) error) error {
-	release, err := s.turn(ctx, r.Name)
-	if err != nil {
-		return err
-	}
-	defer release()
 	z := &resetting{Sink: s, Reset: r, fn: fn, who: rand.Text()}
-	err = z.finish(ctx, z.hold)
+	err := z.finish(ctx, z.hold)
 	if !errors.Is(err, errLarge) {
 		return err
 	}
@@ -100,22 +95,13 @@ func (z *resetting) begin(tx *Tx, held func(tx *Tx) (head, error)) error {
 	return z.put(tx, h, head{Format: format, Version: z.Version, Shards: z.Shards, Reset: z.who})
 }
 
-// hold reads the head and makes sure that it is of the version that is held. It reads
-// the checkpoints too, so that no batch slips in between.
+// hold reads the head and makes sure that it is of the version that is held.
 func (z *resetting) hold(tx *Tx) (head, error) {
 	h, err := z.read(tx)
-	if err != nil {
-		return h, err
+	if err == nil && h.Version != z.Held {
+		err = fmt.Errorf("%w: the sink does not hold version %d", projection.ErrMoved, z.Held)
 	}
-	if h.Version != z.Held {
-		return h, fmt.Errorf("%w: the sink does not hold version %d", projection.ErrMoved, z.Held)
-	}
-	if h.Shards > 0 {
-		if _, err := z.checkpoints(tx.tx, z.Name, h.Shards); err != nil {
-			tx.failed = err
-		}
-	}
-	return h, tx.failed
+	return h, err
 }
 
 // marked makes sure that nobody else has begun a reset since mark.

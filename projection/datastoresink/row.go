@@ -111,10 +111,22 @@ func valid(v any, noIndex bool) error {
 			}
 		}
 	case *datastore.Entity:
+		if v == nil {
+			return nil
+		}
 		for _, p := range v.Properties {
 			if err := valid(p.Value, noIndex || p.NoIndex); err != nil {
 				return fmt.Errorf("%s: %w", p.Name, err)
 			}
+		}
+	case nil, bool, int, int32, int64, float32, float64, datastore.GeoPoint:
+	default:
+		r := reflect.ValueOf(v)
+		switch {
+		case r.Kind() != reflect.Pointer:
+			return fmt.Errorf("a %T cannot be a property", v)
+		case !r.IsNil():
+			return valid(r.Elem().Interface(), noIndex)
 		}
 	}
 	if n > maxIndexed && !noIndex {

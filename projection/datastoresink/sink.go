@@ -1,8 +1,6 @@
 package datastoresink
 
 import (
-	"context"
-	"sync"
 	"time"
 
 	"cloud.google.com/go/datastore"
@@ -33,7 +31,6 @@ type Options struct {
 type Sink struct {
 	client *datastore.Client
 	opts   Options
-	turns  sync.Map // of chan struct{} with one place, by what one at a time may change
 }
 
 var _ projection.Sink[*Tx] = (*Sink)(nil)
@@ -56,26 +53,3 @@ func New(client *datastore.Client, opts *Options) *Sink {
 
 // Client returns the client, for queries.
 func (s *Sink) Client() *datastore.Client { return s.client }
-
-// turn waits until nobody else in this process changes what these names stand for, in
-// sorted order. It is a courtesy that saves conflicts; what is right, the transaction
-// decides.
-func (s *Sink) turn(ctx context.Context, names ...string) (release func(), err error) {
-	var held []chan struct{}
-	release = func() {
-		for _, c := range held {
-			<-c
-		}
-	}
-	for _, name := range names {
-		v, _ := s.turns.LoadOrStore(name, make(chan struct{}, 1))
-		select {
-		case v.(chan struct{}) <- struct{}{}:
-			held = append(held, v.(chan struct{}))
-		case <-ctx.Done():
-			release()
-			return nil, ctx.Err()
-		}
-	}
-	return release, nil
-}
