@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cloud.google.com/go/datastore"
 	"google.golang.org/api/option"
@@ -167,6 +168,32 @@ func TestNobodyThere(t *testing.T) {
 		if len(r) != 1 {
 			t.Errorf("%+v", r)
 		}
+	})
+}
+
+// The write that was given up on comes late: it is waited for, so that it is deleted too.
+func TestALateWriteIsDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := dsfake.New(&dsfake.Options{Mode: dsfake.Pessimistic})
+		defer s.Close()
+		commits := 0
+		s.SetFaults(dsfake.Faults{Before: func(_ context.Context, c dsfake.Call) error {
+			if c.Method == "Commit" {
+				if commits++; commits == 3 { // behind those of the permissions
+					time.Sleep(2 * time.Second)
+				}
+			}
+			return nil
+		}})
+		db := dsdoctor.Database{Project: "project", ClientOptions: s.ClientOptions(), AdminOptions: []option.ClientOption{option.WithHTTPClient(&http.Client{Transport: http.NewFileTransport(http.Dir(t.TempDir()))})}}
+		has(t, db.Examine(t.Context()), "concurrency", doctor.Good, "pessimistic")
+		c, err := s.Client(t.Context(), "project", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		nothingLeft(t, c)
 	})
 }
 
