@@ -10,7 +10,8 @@ type batch[T any] struct {
 	move    Move
 	effects []effect[T]
 	skipped map[string]uint64 // by type
-	events  int               // read, system events included
+	commits int
+	events  int // read, system events included
 	bytes   int
 }
 
@@ -45,6 +46,7 @@ func (b *batch[T]) add(p *Projection[T], handlers map[string]Handler[T], rec eve
 		}
 	}
 	if rec.Last() {
+		b.commits++
 		b.move.To.Revision = rec.Revision
 		b.move.To.Last = Mark{Revision: rec.Revision, Commit: rec.Commit(), Time: rec.Time}
 	}

@@ -17,6 +17,9 @@ var (
 	// ErrOtherLog: the read model was built from another log than this one, or
 	// from a part of its history that it lost. A rebuild mends it.
 	ErrOtherLog = errors.New("read model of another log")
+	// ErrFull is what a sink's transaction says to a handler when it takes no more.
+	// A batch of several commits is then tried with fewer events.
+	ErrFull = errors.New("the transaction is full")
 	// ErrUnknownProjection: the runner has no projection of this name.
 	ErrUnknownProjection = errors.New("unknown projection")
 )

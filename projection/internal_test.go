@@ -37,6 +37,12 @@ func TestPace(t *testing.T) {
 	if p.limit != 1 {
 		t.Errorf("slow transactions: %d events, want 1", p.limit)
 	}
+	p = newPace(0)
+	p.full(40)
+	p.took(20, time.Millisecond)
+	if p.limit != 20 {
+		t.Errorf("40 events are too many: %d events, want 20", p.limit)
+	}
 	if p = newPace(10); p.limit != 10 {
 		t.Errorf("a Batch of 10: %d events", p.limit)
 	}

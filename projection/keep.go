@@ -58,7 +58,7 @@ func (r *Runner[T]) prepare(ctx context.Context, p *Projection[T], live *progres
 			return nil
 		case errors.Is(err, ErrMoved):
 			continue // another runner was faster
-		case isFinal(err), errors.As(err, &failed) && n >= r.attempts():
+		case isFinal(err), errors.As(err, &failed) && n >= r.attempts() && !errors.Is(err, eventlog.ErrUnavailable):
 			return err
 		case ctx.Err() != nil:
 			return nil

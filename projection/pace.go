@@ -27,3 +27,9 @@ func (p *pace) took(events int, d time.Duration) {
 		p.limit = min(2*p.limit, p.max)
 	}
 }
+
+// full learns that so many events were too many for the sink, whatever time they take.
+func (p *pace) full(events int) {
+	p.limit = max(1, min(p.limit, events)/2)
+	p.max = p.limit
+}

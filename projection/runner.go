@@ -21,7 +21,7 @@ import (
 // An event that its handler refuses is tried again, Attempts times in all. Then
 // its projection stops in all shards with an [*EventError]: nothing behind the
 // event takes effect, the other projections go on. What the log or the sink
-// refuses is tried again for as long as Run runs, except that damage in the log
+// refuses (also to a handler, as an error that wraps eventlog.ErrUnavailable) is tried again for as long as Run runs, except that damage in the log
 // (eventlog.ErrCorrupt), a closed log, ErrVersion and ErrOtherLog stop a
 // projection at once. Status shows all of it.
 type Runner[T any] struct {

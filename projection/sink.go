@@ -23,6 +23,10 @@ type Sink[T any] interface {
 	// or not. Every other error leaves open whether the transaction was
 	// committed: the caller asks for the State and goes on from there. fn may
 	// be run more than once when what the earlier runs wrote is rolled back.
+	//
+	// What tx itself refuses while fn runs, and fn hands on, wraps
+	// eventlog.ErrUnavailable where the store failed, and ErrFull where fewer events
+	// may fit: the event is not to blame for that.
 	Apply(ctx context.Context, b Batch, fn func(tx T) error) error
 
 	// Reset runs fn and sets the checkpoints of r to zero in one transaction. When

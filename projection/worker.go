@@ -196,7 +196,11 @@ func (w *worker[T]) well() {
 func (w *worker[T]) failed(ctx context.Context, err error) error {
 	var refused *EventError
 	switch {
-	case errors.As(err, &refused): // first: it may wrap anything
+	case errors.Is(err, ErrFull) && w.batch.commits > 1:
+		w.pace.full(w.batch.events)
+		return nil
+	case errors.Is(err, eventlog.ErrUnavailable): // also in the middle of an event, which is not to blame
+	case errors.As(err, &refused): // before the others: it may wrap anything
 		return w.refused(ctx, refused)
 	case isFinal(err):
 		return err

@@ -49,6 +49,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),
 		"projection":                append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
 		"projection/sqlsink":        append([]string{module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk}, prometheus...),
+		"projection/datastoresink":  append([]string{module + "outbox", module + "saga", module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, sqlite, cobra, testingPk}, prometheus...),
 		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
 		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
 		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},

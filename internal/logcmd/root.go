@@ -33,7 +33,7 @@ expected version did not hold, or an id came again with other content).`,
 	}
 	store.AddFlag(root)
 	root.AddCommand(
-		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store),
+		newAppend(store), newRead(store), newStreams(store), newStats(store), newVerify(store), newDoctor(store),
 		newSteps(store), newTimers(store), newDead(store), newSagas(store),
 		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(), newCost(),
 	)
