@@ -53,7 +53,7 @@ const (
 
 func (p *plan) cursor(shard int, s *sight) *cursor {
 	c := &cursor{log: p.log, shard: shard, key: p.key, left: p.span(shard), sight: s, limit: firstPage}
-	if p.key == "" && p.Limit == 0 {
+	if p.Limit == 0 && (p.key == "" || !p.log.driver.Exclusive()) { // a shared store is far away: one question, not several
 		c.limit = pageLimit
 	}
 	return c

@@ -17,6 +17,7 @@ type member struct {
 	parts  []*part // one a lane
 	reads  []read
 	cells  []cellUse
+	beside []any
 	write  bool // it does more than check
 	dated  bool // it has its time: a restored commit
 	alone  bool // it goes without writers: they failed, which is not its business
@@ -273,7 +274,7 @@ func collect(queues []*queue) (members []*member, taken []int, wider *queue) {
 	blocked := make([]bool, len(queues))
 	for size := 0; len(members) < groupMembers && size < groupBytes; {
 		m := earliest(queues, taken, blocked)
-		if m == nil || len(members) > 0 && (size+m.size > driver.MaxWrite || members[0].alone && m.write) {
+		if m == nil || len(members) > 0 && (size+m.size > driver.MaxWrite || members[0].alone && m.write || len(m.beside)+len(members[0].beside) > 0) {
 			break
 		}
 		free := true
@@ -315,7 +316,7 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 
 // build makes the write of a group. All commits are stored in one piece of memory.
 func (g *group) build() {
-	g.write = driver.Write{ID: newID(), Cells: g.ops()}
+	g.write = driver.Write{ID: newID(), Cells: g.ops(), Beside: g.members[0].beside} // who has something beside is alone
 	size, counts := 0, []int(nil)
 	for _, m := range g.members {
 		for _, p := range m.parts {

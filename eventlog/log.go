@@ -287,6 +287,10 @@ func (l *Log) commitAt(ctx context.Context, shard int, rev driver.Revision) (*co
 	return nil, &driver.CorruptError{Shard: shard, Revision: rev, Reason: "missing"}
 }
 
+// Driver returns the store that the log stands on, for packages that belong to a
+// store. Who writes to it past the log breaks the log.
+func (l *Log) Driver() driver.Log { return l.driver.(store).Log }
+
 // Shards returns the number of shards.
 func (l *Log) Shards() int { return l.opts.Shards }
 

@@ -13,6 +13,7 @@ func (tx *Tx) member(write bool) (*member, error) {
 	m := &tx.room.member
 	m.parts, m.reads, m.write = m.room.parts[:0], tx.reads, write && tx.writes()
 	if m.write {
+		m.beside = tx.beside
 		if err := tx.meta.check(); err != nil {
 			return nil, err
 		}
@@ -39,7 +40,7 @@ func (tx *Tx) member(write bool) (*member, error) {
 }
 
 func (tx *Tx) writes() bool {
-	return len(tx.events) > 0 || len(tx.onces) > 0 || len(tx.tables) > 0 ||
+	return len(tx.events) > 0 || len(tx.onces) > 0 || len(tx.tables) > 0 || len(tx.beside) > 0 ||
 		slices.ContainsFunc(tx.cells, func(u cellUse) bool { return u.op != driver.Check })
 }
 
@@ -80,6 +81,13 @@ func (tx *Tx) addCommits(m *member) {
 		if u.op != driver.Check && len(m.parts) == 0 {
 			tx.commit(m, tableShard(tableOf(u.key), n)) // to stand for the write
 		}
+	}
+	if len(tx.beside) > 0 && len(m.parts) == 0 {
+		home, ok := tx.Shard()
+		if !ok {
+			home = int(tx.id[len(tx.id)-3]) % n // anywhere
+		}
+		tx.commit(m, home)
 	}
 	if tx.nested != nil && len(tx.nested.metas) > 0 {
 		tabulate(append([]Meta{tx.meta}, tx.nested.metas...), m.commits())

@@ -40,6 +40,8 @@ func (l *Log) write(g *group) error {
 			}
 		case errors.As(err, &tail), errors.As(err, &cell):
 			return err
+		case errors.Is(err, driver.ErrStale):
+			return err
 		case errors.Is(err, ErrUnknown) && errors.Is(err, ErrClosed):
 			return err // the store takes no more writes: the doubt stays
 		case errors.Is(err, ErrUnknown):
@@ -91,14 +93,21 @@ func (l *Log) settle(g *group, err error) {
 		l.publish(g)
 	case errors.As(err, &tail):
 		news, err := l.fetchNews(g, tail)
-		l.fail(g, news, func(*member) error { return err })
+		l.fail(g, news, func(m *member) error {
+			if err == nil && len(m.beside) > 0 {
+				return errAgain // the store has used it up
+			}
+			return err
+		})
 	case errors.As(err, &cell):
 		l.fail(g, nil, func(m *member) error {
-			if m.uses(cell.Key, cell.Version) {
+			if m.uses(cell.Key, cell.Version) && len(m.beside) == 0 {
 				return nil
 			}
 			return errAgain
 		})
+	case errors.Is(err, driver.ErrStale):
+		l.fail(g, nil, func(*member) error { return errAgain })
 	default:
 		l.fail(g, nil, func(m *member) error {
 			if m.alone = !m.write && g.writes() && !errors.Is(err, ErrUnknown); m.alone {

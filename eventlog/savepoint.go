@@ -39,6 +39,7 @@ type cellChange struct {
 // savepoint is how far the transaction was.
 type savepoint struct {
 	events, onces, tables, sizes int
+	beside                       int
 	grown, cells, metas, undo    int
 	meta                         Meta // of the transaction or the scope
 }
@@ -51,7 +52,7 @@ func (tx *Tx) mark() savepoint {
 	tx.nested.begin(len(tx.events))
 	n := tx.nested
 	n.depth++
-	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes),
+	return savepoint{len(tx.events), len(tx.onces), len(tx.tables), len(tx.sizes), len(tx.beside),
 		len(n.grown), len(n.cells), len(n.metas), len(n.undo), tx.Meta().clone()}
 }
 
@@ -82,6 +83,7 @@ func (tx *Tx) rollback(s savepoint) {
 	tx.dropEvents(s.events)
 	n.grown, n.cells, n.metas = n.grown[:s.grown], n.cells[:s.cells], n.metas[:s.metas]
 	tx.onces, tx.tables, tx.sizes = tx.onces[:s.onces], tx.tables[:s.tables], tx.sizes[:s.sizes]
+	tx.beside = tx.beside[:s.beside]
 	*tx.Meta() = s.meta
 	n.scope.forget(s.metas)
 }

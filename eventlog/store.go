@@ -53,7 +53,7 @@ func unavailable(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	for _, known := range []error{ErrUnknown, ErrTooLarge, ErrDiskFull, ErrClosed, ErrCorrupt} {
+	for _, known := range []error{ErrUnknown, ErrTooLarge, ErrDiskFull, ErrClosed, ErrCorrupt, driver.ErrStale, driver.ErrBeside} {
 		if errors.Is(err, known) {
 			return err
 		}

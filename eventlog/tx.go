@@ -33,6 +33,7 @@ type Tx struct {
 	written   *written // finds them; nil: there are few
 	onces     []once
 	relaxed   []relaxed                // that it folds
+	beside    []any                    // for the driver
 	states    []loadedState            // that were loaded
 	stateAt   map[stateKey]loadedState // finds them; nil: there are few
 	rollbacks int
@@ -243,6 +244,22 @@ func (tx *Tx) Room(shard int) int {
 func (tx *Tx) shrink(shard, bytes int) {
 	i := slices.IndexFunc(tx.sizes, func(s shardSize) bool { return int(s.shard) == shard })
 	tx.sizes[i].bytes -= int32(bytes)
+}
+
+// Beside adds to the transaction what its store understands and the log does not:
+// it happens with what else the transaction writes, or not at all. Packages of
+// stores use it, such as eventlog/datastorelog for entities of the user's own; a
+// store that does not know v refuses the transaction. Such a transaction shares
+// its durable write with no other.
+func (tx *Tx) Beside(v any) error {
+	switch {
+	case tx.over:
+		return errOver
+	case tx.view:
+		return ErrReadOnly
+	}
+	tx.beside = append(tx.beside, v)
+	return nil
 }
 
 // dropEvents takes back the events behind the first n.

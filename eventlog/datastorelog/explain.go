@@ -3,6 +3,7 @@ package datastorelog
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"cloud.google.com/go/datastore"
 
@@ -46,7 +47,7 @@ func (a *attempt) explain(ctx context.Context, why error) error {
 	if err := a.conditionsHold(ctx); err != nil {
 		return err
 	}
-	return &againError{why}
+	return &againError{why, slices.ContainsFunc(found, func(b *block) bool { return b != nil })}
 }
 
 // lastAfter returns the tail of a shard of which block b was found when looking

@@ -10,6 +10,13 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
+// often searches longer than tests on a server do: see TestMain.
+func often(t *testing.T, f func(*rapid.T)) {
+	for range 20 {
+		rapid.Check(t, f)
+	}
+}
+
 // drawName draws names that are rich in what an encoding can confuse.
 func drawName(t *rapid.T, label string) string {
 	runes := rapid.SampledFrom([]rune{1, 2, ' ', '@', 'A', '`', 'a', '#', '|', '/', '%', '0', '9', 0x7f, 0x80, 0xd7ff, 0xe000, 0xffff, 0x10000, 0x10ffff})
@@ -18,7 +25,7 @@ func drawName(t *rapid.T, label string) string {
 
 func TestStoredNamesKeepTheOrder(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	often(t, func(t *rapid.T) {
 		a, b := drawName(t, "a"), drawName(t, "b")
 		x, y := driver.Key{Name: a, Pos: rapid.Uint64().Draw(t, "x")}, driver.Key{Name: b, Pos: rapid.Uint64().Draw(t, "y")}
 		want := strings.Compare(a, b)
@@ -62,7 +69,7 @@ func compare(a, b uint64) int {
 
 func TestSpansOfNames(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	often(t, func(t *rapid.T) {
 		name, prefix, after := drawName(t, "name"), drawName(t, "prefix"), drawName(t, "after")
 		if rapid.Bool().Draw(t, "own prefix") {
 			prefix = name[:1]
@@ -114,7 +121,7 @@ func TestLongNamesAndBounds(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
+	often(t, func(t *rapid.T) {
 		last, block := rapid.Uint64Min(1).Draw(t, "last"), rapid.Uint64Min(1).Draw(t, "block")
 		from := rapid.Uint64Range(0, last).Draw(t, "from")
 		v := placeValue(11, driver.Revision(last), block)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"cloud.google.com/go/datastore"
 	"google.golang.org/grpc/codes"
@@ -19,8 +20,8 @@ import (
 //	OK                                    done
 //	AlreadyExists                         a place or a cell was taken: look whose it is, else refuse or try again
 //	Aborted                               a conflict, nothing was written: look, refuse or try again
-//	InvalidArgument, of a transaction     it had ended; with blocks: look, and if ours is not there nothing was
-//	                                      written; without blocks: unknown
+//	InvalidArgument, of a transaction     it had ended, or was refused; with blocks: look, and if ours is not there
+//	                                      nothing was written; without blocks: unknown
 //	InvalidArgument, else; NotFound,      refused, nothing was written: the error
 //	FailedPrecondition, OutOfRange,
 //	PermissionDenied, Unauthenticated,
@@ -64,6 +65,21 @@ func definite(code codes.Code) bool {
 		return true
 	}
 	return false
+}
+
+// refusedFor reports that the service refused a Commit for what is in it. Of the
+// log's own part that is not to be expected.
+func refusedFor(err error) bool {
+	switch status.Code(err) {
+	case codes.InvalidArgument, codes.NotFound, codes.FailedPrecondition, codes.OutOfRange:
+		return !expired(err)
+	}
+	return false
+}
+
+// expired tells a transaction that had ended from one that the service refuses.
+func expired(err error) bool {
+	return status.Code(err) == codes.InvalidArgument && strings.Contains(strings.ToLower(status.Convert(err).Message()), "transaction")
 }
 
 func exists(err error) bool { return status.Code(err) == codes.AlreadyExists }

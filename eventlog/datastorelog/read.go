@@ -87,7 +87,11 @@ func (s *scan) search(ctx context.Context) (blocks []*block, more bool, err erro
 	if err != nil || len(blocks) < size {
 		return blocks, false, err
 	}
-	if s.to == 0 || blocks[size-1].last+1 < s.to {
+	reached := blocks[size-1].last
+	if blocks[size-1].part {
+		reached--
+	}
+	if s.to == 0 || reached+1 < s.to {
 		end, err := s.log.tail(ctx, s.shard)
 		if err != nil {
 			return nil, false, err

@@ -2,6 +2,7 @@ package datastorelog
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"cloud.google.com/go/datastore"
@@ -11,22 +12,30 @@ import (
 	"github.com/rollforward/rollforward/internal/jitter"
 )
 
-// transact does the Write in a transaction. It reads the shards and cells that
-// are only conditions, and never a key that it inserts.
+// transact does the Write in a transaction.
 func (a *attempt) transact(ctx context.Context) error {
-	mutations := a.mutations()
+	mutations := append(a.mutations(), a.user...)
 	if err := a.makeWay(ctx, len(mutations)); err != nil {
 		return err
 	}
 	var s sent
-	begin := time.Now()
 	tx, err := a.client.NewTransaction(noting(ctx, &s))
 	if err != nil {
 		return a.cause(ctx, unreachable(err))
 	}
+	return a.in(ctx, tx, &s, mutations, func() {})
+}
+
+// in does the Write in a transaction, which it ends. It reads the shards and cells
+// that are only conditions, and never a key that it inserts. It calls committing
+// before anything can come of it.
+func (a *attempt) in(ctx context.Context, tx *datastore.Transaction, s *sent, mutations []*datastore.Mutation, committing func()) error {
+	begin := time.Now()
 	moved, err := a.read(ctx, tx)
 	if err == nil && !moved {
-		_, err = tx.Mutate(mutations...)
+		if _, err = tx.Mutate(mutations...); err != nil {
+			err = fmt.Errorf("%w: %w", driver.ErrBeside, err)
+		}
 	}
 	if err != nil || moved {
 		a.giveUp(tx)
@@ -37,13 +46,22 @@ func (a *attempt) transact(ctx context.Context) error {
 	case moved:
 		return a.explain(ctx, errMoved)
 	}
+	committing()
 	s.Store(false)
 	_, err = tx.Commit()
 	o := outcomeOf(err, true, s.Load())
 	if o != done {
 		a.giveUp(tx)
 	}
-	return a.settle(ctx, o, err, time.Since(begin))
+	answer := a.settle(ctx, o, err, time.Since(begin))
+	again, ok := answer.(*againError)
+	if a.user == nil && a.guest == nil {
+		return answer
+	}
+	if o == taken && ok && !again.found || (o == refused || o == over) && refusedFor(err) {
+		return fmt.Errorf("%w: %w", driver.ErrBeside, err)
+	}
+	return answer
 }
 
 // giveUp frees the locks of a transaction, also of one that may still be under
@@ -77,11 +95,11 @@ func (a *attempt) read(ctx context.Context, tx *datastore.Transaction) (moved bo
 		return false, nil
 	}
 	blocks, cells := make([]rawBlock, len(a.reads)), make([]rawCell, len(ops))
-	err = tx.GetMulti(keys, append(pointers(blocks), pointers(cells)...))
-	if missing(err) != nil {
-		if outcomeOf(err, true, true) == clash {
-			return false, &againError{err}
-		}
+	err = missing(tx.GetMulti(keys, append(pointers(blocks), pointers(cells)...)))
+	if err != nil && outcomeOf(err, true, true) == clash {
+		return false, &againError{err: err}
+	}
+	if err != nil {
 		return false, a.cause(ctx, unreachable(err))
 	}
 	for i := range blocks {
@@ -93,7 +111,7 @@ func (a *attempt) read(ctx context.Context, tx *datastore.Transaction) (moved bo
 // inserts reports that an op needs no look: its insertion fails where a cell is.
 func inserts(op driver.CellOp) bool { return op.Op == driver.Put && op.If != nil && *op.If == 0 }
 
-// mutations returns what the transaction changes.
+// mutations returns what the transaction changes of the log.
 func (a *attempt) mutations() []*datastore.Mutation {
 	var list []*datastore.Mutation
 	for _, b := range a.puts {

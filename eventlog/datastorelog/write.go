@@ -18,19 +18,22 @@ func (l *Log) Write(ctx context.Context, w driver.Write) error {
 		return l.wrap(err)
 	}
 	defer l.leave()
-	if err := w.Validate(); err != nil {
+	a := attempt{Log: l, w: w, mark: newMark(w.ID, l.self)}
+	if err := a.takeIn(); err != nil {
 		return l.wrap(err)
 	}
-	return l.wrap(l.write(ctx, w))
+	if err := a.w.Validate(); err != nil {
+		return l.wrap(err)
+	}
+	return l.wrap(a.write(ctx))
 }
 
-func (l *Log) write(ctx context.Context, w driver.Write) error {
-	release, err := l.turns.take(ctx, conditions(w.Cells))
+func (a *attempt) write(ctx context.Context) error {
+	release, err := a.turns.take(ctx, conditions(a.w.Cells))
 	if err != nil {
 		return err
 	}
 	defer release()
-	a := attempt{Log: l, w: w, mark: newMark(w.ID, l.self)}
 	for n := 0; ; n++ {
 		err := a.try(ctx)
 		var again *againError
@@ -57,7 +60,10 @@ func pauseAfter(attempt int) time.Duration {
 
 // An againError says that nothing was written, and that nothing is known to be in
 // the way.
-type againError struct{ err error }
+type againError struct {
+	err   error
+	found bool // something was in the way, and is no more
+}
 
 func (e *againError) Error() string { return e.err.Error() }
 
@@ -82,6 +88,8 @@ type attempt struct {
 	at    []place  // where each batch's shard ends
 	puts  []*block // in the order of batches
 	reads []int    // batches whose shards are only checked
+	user  mutated  // what the user changes beside
+	guest *guest   // the user's transaction
 }
 
 // try brings the Write to an outcome, or returns an againError.
@@ -90,6 +98,9 @@ func (a *attempt) try(ctx context.Context) error {
 		return err
 	}
 	switch {
+	case a.guest != nil:
+		return a.commitGuest(ctx)
+	case len(a.user) > 0:
 	case len(a.puts) == 0 && len(a.w.Cells) == 0 && len(a.reads) <= 1:
 		return a.check(ctx)
 	case len(a.puts) == 1 && len(a.w.Cells) == 0 && len(a.reads) == 0:
@@ -202,8 +213,8 @@ func (a *attempt) settle(ctx context.Context, o outcome, err error, journey time
 			return inDoubt(ctx, err)
 		}
 		answer := a.explain(ctx, err)
-		if errors.As(answer, new(*againError)) {
-			return unreachable(err)
+		if errors.As(answer, new(*againError)) && !expired(err) {
+			return err
 		}
 		return answer
 	case refused:

@@ -97,6 +97,11 @@ type Write struct {
 	ID      [16]byte
 	Batches []Batch
 	Cells   []CellOp
+	// Beside is what only one kind of store understands, such as entities of the
+	// user's in the same database; it happens with the rest. A driver that does
+	// not know it refuses the Write. What is wrong with it is ErrStale or
+	// ErrBeside.
+	Beside []any
 }
 
 // Head is a shard with its last revision.
@@ -186,6 +191,12 @@ var (
 	ErrDiskFull = errors.New("disk full")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("closed")
+	// ErrStale: what a Write has Beside rests on something that has changed. The
+	// Write did not happen and never will, no earlier call with it either: whoever
+	// made it has to make another.
+	ErrStale = errors.New("stale")
+	// ErrBeside: what a Write has Beside was refused, and would be again.
+	ErrBeside = errors.New("refused beside the log")
 	// ErrCorrupt: stored bytes are not what was written.
 	ErrCorrupt = errors.New("corrupt")
 )

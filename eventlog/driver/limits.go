@@ -70,6 +70,9 @@ func CheckName(name string) error {
 // Validate checks a Write against what every driver takes: names, limits, each
 // shard and cell once, versions. Drivers call it first, so all refuse alike.
 func (w *Write) Validate() error {
+	if len(w.Beside) > 0 {
+		return fmt.Errorf("%w: this store has no place for a %T", ErrBeside, w.Beside[0])
+	}
 	total := 0
 	for i, b := range w.Batches {
 		if b.Shard < 0 || b.First == 0 {

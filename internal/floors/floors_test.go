@@ -51,10 +51,12 @@ func TestImportsPointOneWay(t *testing.T) {
 		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),
 		"projection":                append([]string{module + "outbox", module + "saga", cobra, testingPk}, backends...),
 		"projection/sqlsink":        append([]string{module + "outbox", module + "saga", module + "eventlog/pebblelog", grpc, google, sqlite, cobra, testingPk}, prometheus...),
+		"projection/datastoresink":  append([]string{module + "outbox", module + "saga", module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, sqlite, cobra, testingPk}, prometheus...),
 		"projection/projectiontest": {module + "outbox", module + "saga", module + "eventlog/pebblelog", pebble, grpc, google, cobra},
 		"eventlog/eventlogtest":     {pebble, grpc, google, sqlite, watermill, cobra},
 		"prommetrics":               {module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite, cobra, testingPk},
 		"cmd/eventlog":              {testingPk},
+		"eventlog/datastorelog":     append([]string{module + "outbox", module + "saga", module + "projection", module + "internal/dsfake", module + "internal/emulator", module + "eventlog/pebblelog", pebble, sqlite, watermill, cobra, testingPk}, prometheus...),
 	} {
 		t.Run(pkg, func(t *testing.T) {
 			t.Parallel()

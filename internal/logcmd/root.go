@@ -33,9 +33,9 @@ expected version did not hold, or an id came again with other content).`,
 	}
 	store.AddFlag(root)
 	root.AddCommand(
-		newAppend(store), newFold(store), newRead(store), newTimeline(store), newStreams(store), newStats(store), newVerify(store),
+		newAppend(store), newFold(store), newRead(store), newTimeline(store), newStreams(store), newStats(store), newVerify(store), newDoctor(store),
 		newSteps(store), newTimers(store), newDead(store), newSagas(store),
-		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(),
+		newBackup(store), newRestore(store), newExport(store), newImport(store), newBench(), newCost(),
 	)
 	return root
 }
