@@ -11,8 +11,9 @@ import (
 
 func main() { cli.Main(newCommand()) }
 
-func newCommand() *cobra.Command {
-	s := new(site)
+func newCommand() *cobra.Command { return newCommandAt(new(site)) }
+
+func newCommandAt(s *site) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bank",
 		Short: "Accounts on an event log: an example",
@@ -35,7 +36,7 @@ to standard output, everything else to standard error. Exit status: 0 ok,
 		Args: cobra.NoArgs,
 		RunE: demo,
 	}
-	s.store.AddFlag(root)
+	s.addFlags(root)
 	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newTerms(s), newFreeze(s), newThaw(s), newClose(s),
 		newTransfer(s), newApprove(s), newRefuse(s), newOrder(s), newPay(s), newInterest(s),
 		newImport(s), newBalances(s), newStatement(s), newTrace(s), newLoad(s), newAudit(s))

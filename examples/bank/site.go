@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -14,8 +15,20 @@ import (
 	"github.com/rollforward/rollforward/internal/cli"
 )
 
-// A site is where a command works.
-type site struct{ store cli.Store }
+// A site is where a command works: its log and its read model.
+type site struct {
+	store cli.Store
+	db    string
+	// dial opens the database of a log in Datastore and says which namespace the log
+	// has; nil: the log is in a directory.
+	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
+}
+
+func (s *site) addFlags(cmd *cobra.Command) {
+	s.store.AddFlag(cmd)
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "SQLite `file` of the read model (default: where the log is)")
+	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
+}
 
 // with opens the log for fn.
 func (s *site) with(cmd *cobra.Command, a cli.Access, fn func(ctx context.Context, log *eventlog.Log) error) (err error) {
@@ -37,20 +50,44 @@ func (s *site) withReadModel(cmd *cobra.Command, a cli.Access, before func(conte
 				return err
 			}
 		}
-		dir, err := s.store.Dir()
+		m, closing, err := s.readModel(ctx, log)
 		if err != nil {
 			return err
 		}
-		m, err := bank.OpenReadModel(ctx, log, bank.ReadModelFile(dir))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, m.Close()) }()
+		defer func() { err = errors.Join(err, closing()) }()
 		if err := catchUp(ctx, cmd, m); err != nil {
 			return err
 		}
 		return fn(ctx, log, m)
 	})
+}
+
+// readModel opens the read model of the log: in Datastore beside a log that is there,
+// otherwise in an SQLite file, in the log's directory unless one is named.
+func (s *site) readModel(ctx context.Context, log *eventlog.Log) (m *bank.ReadModel, closing func() error, err error) {
+	if s.dial != nil && s.db == "" {
+		client, namespace, err := s.dial(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := bank.NewDatastoreReadModel(log, client, namespace)
+		if err != nil {
+			return nil, nil, errors.Join(err, client.Close())
+		}
+		return m, func() error { return errors.Join(m.Close(), client.Close()) }, nil
+	}
+	file := s.db
+	if file == "" {
+		dir, err := s.store.Dir()
+		if err != nil {
+			return nil, nil, err
+		}
+		file = bank.ReadModelFile(dir)
+	}
+	if m, err = bank.OpenReadModel(ctx, log, file); err != nil {
+		return nil, nil, err
+	}
+	return m, m.Close, nil
 }
 
 // catchUp brings the read model up to date and tells how far it is.

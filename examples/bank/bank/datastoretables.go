@@ -63,7 +63,9 @@ func (r datastoreTables) statement(ctx context.Context, name string) iter.Seq2[L
 	}
 }
 
-func (r datastoreTables) lines(ctx context.Context) iter.Seq2[Line, error] { return r.postings(ctx, nil) }
+func (r datastoreTables) lines(ctx context.Context) iter.Seq2[Line, error] {
+	return r.postings(ctx, nil)
+}
 
 // postings yields the lines of the statements below a key, nil for all.
 func (r datastoreTables) postings(ctx context.Context, above *datastore.Key) iter.Seq2[Line, error] {
