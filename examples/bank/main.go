@@ -18,8 +18,9 @@ func newCommandAt(s *site) *cobra.Command {
 		Use:   "bank",
 		Short: "Accounts on an event log: an example",
 		Long: `bank keeps accounts, moves money between them and imports books. All of it
-are events of a log in a directory; balances and statements are a read model
-in an SQLite file inside of that directory, derived from the log.
+are events of a log in a directory; balances and statements are a read model,
+derived from the log: in an SQLite file inside of that directory, or in
+Datastore where the log is there.
 
 Without arguments bank runs a demonstration in a new temporary directory.
 
