@@ -42,6 +42,32 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// After a transaction that was full the batches grow slowly from half of it.
+func TestPaceFull(t *testing.T) {
+	t.Parallel()
+	p := newPace(0)
+	for range 20 {
+		p.took(p.limit, time.Millisecond)
+	}
+	p.full(600)
+	if p.limit != 300 {
+		t.Errorf("600 did not fit: then %d, want 300", p.limit)
+	}
+	rounds := 0
+	for ; p.limit < 600 && rounds < 100; rounds++ {
+		p.took(p.limit, time.Millisecond)
+	}
+	if rounds < 8 || rounds > 20 {
+		t.Errorf("back at 600 after %d transactions", rounds)
+	}
+	for range 20 {
+		p.full(1)
+	}
+	if p.limit != 1 {
+		t.Errorf("nothing fits: then %d, want 1", p.limit)
+	}
+}
+
 // A worker that has not noticed a restart must not say how far it came before.
 func TestProgressAfterRestart(t *testing.T) {
 	t.Parallel()

@@ -9,8 +9,8 @@ import (
 )
 
 // A Sink is where read models are kept: a store whose transactions, of type T,
-// can take rows and checkpoints together. sqlsink is one. Its methods are called
-// by many goroutines at a time.
+// can take rows and checkpoints together, such as those of sqlsink and datastoresink.
+// Its methods are called by many goroutines at a time.
 type Sink[T any] interface {
 	// State returns what the sink holds of a projection. The zero State says
 	// that there is nothing.

@@ -8,5 +8,5 @@ import (
 )
 
 func main() {
-	projector.Main(projector.Options{Projections: bank.Projections(), DB: bank.ReadModelFile})
+	projector.Main(projector.Options{Projections: bank.Projections(), Datastore: bank.DatastoreProjections(), DB: bank.ReadModelFile})
 }

@@ -29,6 +29,23 @@ const callPolicy = `{"methodConfig": [
 	{"name": [{"service": "google.datastore.v1.Datastore", "method": "Commit"}], "waitForReady": true}
 ]}`
 
+// Dial connects with the database that o names, with the deadlines of a log: for
+// entities of the user's own beside it. Whoever dials closes the client.
+func Dial(ctx context.Context, project string, o *Options) (*datastore.Client, error) {
+	opts, err := o.withDefaults()
+	if err == nil {
+		project, err = projectOf(project, &opts)
+	}
+	var c *datastore.Client
+	if err == nil {
+		c, err = dial(ctx, project, &opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("datastorelog: dial: %w", err)
+	}
+	return c, nil
+}
+
 // dial connects to the service or the emulator. It does not wait for either.
 func dial(ctx context.Context, project string, o *Options) (*datastore.Client, error) {
 	params := grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}, MinConnectTimeout: 5 * time.Second}

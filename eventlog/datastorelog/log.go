@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"sync"
 	"time"
@@ -34,7 +35,8 @@ type Log struct {
 	work  sync.WaitGroup // transactions that are given up
 }
 
-// Open opens the log of a project, and creates it when there is none. An empty
+// Open opens the log of a project, and creates it when there is none, unless o says
+// MustExist. An empty
 // project is $GOOGLE_CLOUD_PROJECT. Open asks the service once, so that it fails
 // where nothing would work; Close releases the connection.
 func Open(ctx context.Context, project string, o *Options) (*Log, error) {
@@ -187,6 +189,9 @@ func (l *Log) identify(ctx context.Context) error {
 	for {
 		var found identity
 		err := l.client.Get(ctx, key, &found)
+		if errors.Is(err, datastore.ErrNoSuchEntity) && l.opts.MustExist {
+			return fmt.Errorf("there is no log of kind %s in namespace %q: %w", l.opts.Kind, l.opts.Namespace, fs.ErrNotExist)
+		}
 		if errors.Is(err, datastore.ErrNoSuchEntity) {
 			if _, err = l.client.Mutate(ctx, datastore.NewInsert(key, &id)); exists(err) {
 				continue // another process was faster

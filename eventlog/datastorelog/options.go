@@ -21,6 +21,9 @@ type Options struct {
 	// Emulator is the address (host:port) of an emulator. Default:
 	// $DATASTORE_EMULATOR_HOST; without one it is the service.
 	Emulator string
+	// MustExist makes Open fail with an error that wraps fs.ErrNotExist where there is no
+	// log, instead of making one.
+	MustExist bool
 	// Timeout bounds each call to the service (10 s). A Write or a read makes
 	// several, each of them also bounded by ctx.
 	Timeout time.Duration

@@ -72,3 +72,16 @@ func projectOf(project string, o *Options) (string, error) {
 	}
 	return "", errors.New("no project: name one, or set $" + projectEnv)
 }
+
+// Resolve returns the project and the emulator that Open would take, "" for the
+// service, from the environment where neither project nor o names them.
+func Resolve(project string, o *Options) (resolved, emulator string, err error) {
+	opts, err := o.withDefaults()
+	if err == nil {
+		resolved, err = projectOf(project, &opts)
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("datastorelog: %w", err)
+	}
+	return resolved, opts.Emulator, nil
+}

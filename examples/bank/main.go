@@ -11,14 +11,16 @@ import (
 
 func main() { cli.Main(newCommand()) }
 
-func newCommand() *cobra.Command {
-	s := new(site)
+func newCommand() *cobra.Command { return newCommandAt(new(site)) }
+
+func newCommandAt(s *site) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "bank",
 		Short: "Accounts on an event log: an example",
 		Long: `bank keeps accounts, moves money between them and imports books. All of it
-are events of a log in a directory; balances and statements are a read model
-in an SQLite file inside of that directory, derived from the log.
+are events of a log in a directory; balances and statements are a read model,
+derived from the log: in an SQLite file inside of that directory, or in
+Datastore where the log is there.
 
 Without arguments bank runs a demonstration in a new temporary directory.
 
@@ -39,8 +41,7 @@ to standard output, everything else to standard error. Exit status: 0 ok,
 		Args: cobra.NoArgs,
 		RunE: demo,
 	}
-	s.store.AddFlag(root)
-	s.notify.AddPersistentFlag(root)
+	s.addFlags(root)
 	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newTerms(s), newFreeze(s), newThaw(s), newClose(s),
 		newTransfer(s), newApprove(s), newRefuse(s), newOrder(s), newPay(s), newInterest(s),
 		newImport(s), newBalances(s), newStatement(s), newTrace(s), newLoad(s), newAudit(s))

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -16,11 +17,22 @@ import (
 	"github.com/rollforward/rollforward/outbox"
 )
 
-// A site is where a command works.
+// A site is where a command works: its log and its read model.
 type site struct {
 	store  cli.Store
 	notify notify.Flag
 	bells  *notify.Bells // while a command works that writes
+	db     string
+	// dial opens the database with the read model and says in which namespace it is; nil:
+	// where the log is.
+	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
+}
+
+func (s *site) addFlags(cmd *cobra.Command) {
+	s.store.AddFlag(cmd)
+	s.notify.AddPersistentFlag(cmd)
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "SQLite `file` of the read model (default: where the log is)")
+	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
 }
 
 // sagas returns the runner of the bank's sagas, which hears of what other
@@ -58,20 +70,48 @@ func (s *site) withReadModel(cmd *cobra.Command, a cli.Access, before func(conte
 				return err
 			}
 		}
-		dir, err := s.store.Dir()
+		m, closing, err := s.readModel(ctx, log)
 		if err != nil {
 			return err
 		}
-		m, err := bank.OpenReadModel(ctx, log, bank.ReadModelFile(dir))
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, m.Close()) }()
+		defer func() { err = errors.Join(err, closing()) }()
 		if err := catchUp(ctx, cmd, m); err != nil {
 			return err
 		}
 		return fn(ctx, log, m)
 	})
+}
+
+// readModel opens the read model of the log: in Datastore beside a log that is there,
+// otherwise in an SQLite file, in the log's directory unless one is named.
+func (s *site) readModel(ctx context.Context, log *eventlog.Log) (m *bank.ReadModel, closing func() error, err error) {
+	dial := s.dial
+	if dial == nil && s.store.InDatastore() {
+		dial = s.store.Dial
+	}
+	if dial != nil && s.db == "" {
+		client, namespace, err := dial(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := bank.NewDatastoreReadModel(log, client, namespace)
+		if err != nil {
+			return nil, nil, errors.Join(err, client.Close())
+		}
+		return m, func() error { return errors.Join(m.Close(), client.Close()) }, nil
+	}
+	file := s.db
+	if file == "" {
+		dir, err := s.store.Dir()
+		if err != nil {
+			return nil, nil, err
+		}
+		file = bank.ReadModelFile(dir)
+	}
+	if m, err = bank.OpenReadModel(ctx, log, file); err != nil {
+		return nil, nil, err
+	}
+	return m, m.Close, nil
 }
 
 // catchUp brings the read model up to date and tells how far it is.

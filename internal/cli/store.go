@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 
+	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/datastorelog"
+	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/eventlog/remotelog"
 )
@@ -15,38 +19,91 @@ import (
 // logVariable names the log where --log does not.
 const logVariable = "EVENTLOG_LOG"
 
-// A Store is the flag that says which log a command works on.
-type Store struct{ dir string }
+// A Store is the flag that says which log a command works on: a directory, or
+// datastore://PROJECT/DATABASE?namespace=NAMESPACE.
+type Store struct{ log string }
 
 // AddFlag adds --log to cmd and the commands below it.
 func (s *Store) AddFlag(cmd *cobra.Command) {
-	cmd.PersistentFlags().StringVar(&s.dir, "log", "", "`directory` of the log (default: the variable "+logVariable+")")
+	cmd.PersistentFlags().StringVar(&s.log, "log", "", "`directory` of the log, or "+datastorelog.Scheme+"://PROJECT/DATABASE?namespace=NAMESPACE (default: the variable "+logVariable+")")
 	_ = cmd.MarkPersistentFlagDirname("log") // the flag is there
 }
 
-// Dir returns the directory; without one the error is misuse.
-func (s *Store) Dir() (string, error) {
-	if s.dir != "" {
-		return s.dir, nil
+// Name returns what names the log; without a name the error is misuse.
+func (s *Store) Name() (string, error) {
+	if s.log != "" {
+		return s.log, nil
 	}
-	if dir := os.Getenv(logVariable); dir != "" {
-		return dir, nil
+	if name := os.Getenv(logVariable); name != "" {
+		return name, nil
 	}
 	return "", Usage("no log is named: use --log DIR or the variable %s", logVariable)
+}
+
+// Dir returns the directory of the log. Without one the error is misuse.
+func (s *Store) Dir() (string, error) {
+	name, err := s.Name()
+	if err == nil && inDatastore(name) {
+		err = Usage("%s is not a directory, which this needs", name)
+	}
+	return name, err
+}
+
+// InDatastore reports whether the log is in Datastore.
+func (s *Store) InDatastore() bool {
+	name, err := s.Name()
+	return err == nil && inDatastore(name)
+}
+
+func inDatastore(name string) bool { return strings.HasPrefix(name, datastorelog.Scheme+":") }
+
+// Datastore returns where a log in Datastore is. An address that cannot be read is
+// misuse.
+func (s *Store) Datastore() (project string, o *datastorelog.Options, err error) {
+	name, err := s.Name()
+	if err == nil {
+		if project, o, err = datastorelog.ParseURL(name, nil); err != nil {
+			err = Usage("%w", err)
+		}
+	}
+	return project, o, err
+}
+
+// Dial connects with the database of a log in Datastore, for what is kept beside the log.
+func (s *Store) Dial(ctx context.Context) (client *datastore.Client, namespace string, err error) {
+	project, o, err := s.Datastore()
+	if err != nil {
+		return nil, "", err
+	}
+	client, err = datastorelog.Dial(ctx, project, o)
+	return client, o.Namespace, err
 }
 
 // Access is what a command wants with a log.
 type Access int
 
 const (
-	Read   Access = iota // the log must exist; its files stay as they are
+	Read   Access = iota // the log must exist; it stays as it is
 	Write                // the log must exist
 	Create               // the log is made where there is none
 )
 
-// OpenDriver opens the store of the log, and shares it with whatever command has
+// OpenDriver opens the store of the log.
+func (s *Store) OpenDriver(ctx context.Context, a Access) (driver.Log, error) {
+	if !s.InDatastore() {
+		return s.OpenDirectory(ctx, a)
+	}
+	project, o, err := s.Datastore()
+	if err != nil {
+		return nil, err
+	}
+	o.MustExist = a != Create
+	return datastorelog.Open(ctx, project, o)
+}
+
+// OpenDirectory opens the log in a directory, and shares it with whatever command has
 // it open already.
-func (s *Store) OpenDriver(ctx context.Context, a Access) (*remotelog.Log, error) {
+func (s *Store) OpenDirectory(ctx context.Context, a Access) (*remotelog.Log, error) {
 	dir, err := s.Dir()
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ backups itself, with pebblelog's Backup.`,
 		Example: `  eventlog backup /backups/2026-11-22 && eventlog verify --log /backups/2026-11-22`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			d, err := store.OpenDriver(cmd.Context(), cli.Write)
+			d, err := store.OpenDirectory(cmd.Context(), cli.Write)
 			if err != nil {
 				return err
 			}

@@ -1,12 +1,15 @@
 package logcmd
 
 import (
+	"context"
 	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rollforward/rollforward/eventlog/datastorelog"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/doctor"
+	"github.com/rollforward/rollforward/internal/dsdoctor"
 )
 
 var findingColumns = []cli.Column[doctor.Finding]{
@@ -33,11 +36,10 @@ the last commits; "eventlog verify" reads all. Exit status 1: something is bad.`
   eventlog doctor -o json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := store.Dir()
+			report, err := examine(cmd.Context(), store)
 			if err != nil {
 				return err
 			}
-			report := doctor.Directory(cmd.Context(), dir)
 			list := cli.NewList(cmd.OutOrStdout(), format, findingColumns)
 			for _, f := range report {
 				if err := list.Add(f); err != nil {
@@ -49,4 +51,34 @@ the last commits; "eventlog verify" reads all. Exit status 1: something is bad.`
 	}
 	format.AddFlag(cmd)
 	return cmd
+}
+
+// examine looks at where the log is kept, and at the log.
+func examine(ctx context.Context, store *cli.Store) (doctor.Report, error) {
+	if !store.InDatastore() {
+		dir, err := store.Dir()
+		if err != nil {
+			return nil, err
+		}
+		return doctor.Directory(ctx, dir), nil
+	}
+	project, o, err := store.Datastore()
+	if err != nil {
+		return nil, err
+	}
+	project, emulator, err := datastorelog.Resolve(project, o)
+	if err != nil {
+		return nil, err
+	}
+	r := dsdoctor.Database{Project: project, ID: o.Database, Namespace: o.Namespace, Emulator: emulator}.Examine(ctx)
+	if r.Err() != nil {
+		return r, nil
+	}
+	l, err := store.Open(ctx, cli.Read, nil)
+	if err != nil {
+		r.Manifest(err)
+		return r, nil
+	}
+	r = append(r, doctor.Log(ctx, l)...)
+	return r, l.Close()
 }

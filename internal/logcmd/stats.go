@@ -29,10 +29,15 @@ type logStats struct {
 	LooseOldest   *time.Time        `json:"loose_oldest,omitempty"` // time of the first of them
 	Position      eventlog.Position `json:"position"`
 	Shards        []driver.Revision `json:"shards"` // revision of each
-	DiskBytes     uint64            `json:"disk_bytes"`
-	FreeBytes     uint64            `json:"free_bytes"`
-	TableBytes    uint64            `json:"table_bytes"`
-	Tables        int64             `json:"tables"`
+	*logDisk                        // nil: the log is not in a directory
+}
+
+// logDisk is what a log in a directory uses.
+type logDisk struct {
+	DiskBytes  uint64 `json:"disk_bytes"`
+	FreeBytes  uint64 `json:"free_bytes"`
+	TableBytes uint64 `json:"table_bytes"`
+	Tables     int64  `json:"tables"`
 }
 
 func newStats(store *cli.Store) *cobra.Command {
@@ -58,7 +63,10 @@ of streams.`,
 				return errors.Join(err, d.Close())
 			}
 			defer func() { err = errors.Join(err, l.Close()) }()
-			s := &logStats{Log: d.Dir()}
+			s := new(logStats)
+			if s.Log, err = store.Name(); err != nil {
+				return err
+			}
 			progress := cli.StartProgress(cmd.ErrOrStderr(), "stats", "streams")
 			err = s.collect(cmd.Context(), l, d, progress)
 			progress.Stop()
@@ -72,7 +80,7 @@ of streams.`,
 	return cmd
 }
 
-func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *remotelog.Log, progress *cli.Progress) (err error) {
+func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d driver.Log, progress *cli.Progress) (err error) {
 	if s.Position, err = l.Position(ctx); err != nil {
 		return err
 	}
@@ -99,8 +107,13 @@ func (s *logStats) collect(ctx context.Context, l *eventlog.Log, d *remotelog.Lo
 	if err := s.countLoose(ctx, l); err != nil {
 		return err
 	}
-	disk, err := d.Stats(ctx)
-	s.DiskBytes, s.FreeBytes, s.TableBytes, s.Tables = disk.DiskBytes, disk.FreeBytes, disk.TableBytes, disk.Tables
+	dir, ok := d.(*remotelog.Log)
+	if !ok {
+		return nil
+	}
+	s.Log = dir.Dir()
+	disk, err := dir.Stats(ctx)
+	s.logDisk = &logDisk{disk.DiskBytes, disk.FreeBytes, disk.TableBytes, disk.Tables}
 	return err
 }
 
@@ -144,8 +157,10 @@ func (s *logStats) fields() []cli.Field {
 	if s.LooseOldest != nil {
 		fields = append(fields, cli.Field{Name: "to be folded", Value: fmt.Sprintf("%s, since %s", cli.Count(s.Loose), s.LooseOldest.Format(time.RFC3339Nano))})
 	}
+	if s.logDisk != nil {
+		fields = append(fields, cli.Field{Name: "on disk", Value: fmt.Sprintf("%s, %s free", cli.Bytes(int64(s.DiskBytes)), cli.Bytes(int64(s.FreeBytes)))})
+	}
 	fields = append(fields,
-		cli.Field{Name: "on disk", Value: fmt.Sprintf("%s, %s free", cli.Bytes(int64(s.DiskBytes)), cli.Bytes(int64(s.FreeBytes)))},
 		cli.Field{Name: "shards", Value: strconv.Itoa(len(s.Shards))},
 		cli.Field{Name: "position", Value: s.Position.String()})
 	return fields

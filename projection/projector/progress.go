@@ -7,22 +7,21 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
-	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
 const lookEvery = 200 * time.Millisecond
 
 // watch shows how far the named projections are on their way to target, until
 // it is stopped.
-func watch(ctx context.Context, r *sqlsink.Runner, p *cli.Progress, target eventlog.Position, names ...string) (stop func()) {
+func watch(ctx context.Context, m *model, p *cli.Progress, target eventlog.Position, names ...string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		for {
-			if done, err := applied(ctx, r, target, names); err == nil {
-				p.Set(done, int64(len(names))*commits(r, target))
+			if done, err := applied(ctx, m, target, names); err == nil {
+				p.Set(done, int64(len(names))*commits(m, target))
 			}
 			select {
 			case <-tick.C:
@@ -39,10 +38,10 @@ func watch(ctx context.Context, r *sqlsink.Runner, p *cli.Progress, target event
 
 // applied returns how many commits up to target have taken effect, over all
 // the projections.
-func applied(ctx context.Context, r *sqlsink.Runner, target eventlog.Position, names []string) (int64, error) {
+func applied(ctx context.Context, m *model, target eventlog.Position, names []string) (int64, error) {
 	sum := int64(0)
 	for _, name := range names {
-		state, err := r.Sink.State(ctx, name)
+		state, err := m.state(ctx, name)
 		if err != nil {
 			return 0, err
 		}
@@ -54,9 +53,9 @@ func applied(ctx context.Context, r *sqlsink.Runner, target eventlog.Position, n
 }
 
 // commits returns how many commits lie up to p.
-func commits(r *sqlsink.Runner, p eventlog.Position) int64 {
+func commits(m *model, p eventlog.Position) int64 {
 	sum := int64(0)
-	for s := range r.Log.Shards() {
+	for s := range m.log.Shards() {
 		sum += int64(p.Revision(s))
 	}
 	return sum

@@ -4,8 +4,9 @@
 //	func main() { projector.Main(projector.Options{Projections: bank.Projections()}) }
 //
 // Its sub-commands run the projections until SIGTERM, rebuild one, and show how
-// they fare; health and metrics are served over HTTP where that is asked for. It works on a log in a directory (package pebblelog) and a read
-// model in an SQLite file (package sqlsink). One process holds a directory at a
+// they fare; health and metrics are served over HTTP where that is asked for. It works on
+// a log in a directory (package pebblelog) and a read model in an SQLite file (package
+// sqlsink), or on both in Datastore (package datastoresink). One process holds a directory at a
 // time: a program that writes to the log meanwhile runs its projections itself,
 // with a projection.Runner.
 package projector
@@ -15,13 +16,17 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/projection/datastoresink"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
 // Options say what the command works with.
 type Options struct {
-	// Projections are what it keeps up to date.
+	// Projections are what it keeps up to date where the read model is in SQLite.
 	Projections []sqlsink.Projection
+	// Datastore are what it keeps up to date where the read model is in Datastore:
+	// beside a log that is there, where no SQLite file is named.
+	Datastore []datastoresink.Projection
 	// DB returns the SQLite file of the read model of the log in dir, where the
 	// flag --db does not name one. nil: readmodel.db in dir, so that a log that
 	// is removed or replaced takes it along.
@@ -35,8 +40,9 @@ type Options struct {
 // the transactions in hand, in 8 seconds at most; a second one ends it at once.
 func Main(o Options) { cli.Main(newCommand(o)) }
 
-func newCommand(o Options) *cobra.Command {
-	s := &site{Options: o}
+func newCommand(o Options) *cobra.Command { return newCommandAt(&site{Options: o}) }
+
+func newCommandAt(s *site) *cobra.Command {
 	run := newRun(s)
 	root := &cobra.Command{
 		Use:   "projector",

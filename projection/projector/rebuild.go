@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/internal/cli"
-	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
 func newRebuild(s *site) *cobra.Command {
@@ -44,26 +43,27 @@ type rebuilt struct {
 }
 
 func (s *site) rebuild(cmd *cobra.Command, name string, format cli.Format) (err error) {
-	r, closing, err := s.open(cmd.Context(), false, warnings(cmd))
+	m, err := s.open(cmd.Context(), false, warnings(cmd))
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closing()) }()
-	target, err := r.Log.Position(cmd.Context())
+	defer func() { err = errors.Join(err, m.close()) }()
+	target, err := m.log.Position(cmd.Context())
 	if err != nil {
 		return err
 	}
 	p := cli.StartProgress(cmd.ErrOrStderr(), "rebuild "+name, "commits")
-	stop := watch(cmd.Context(), r, p, target, name)
+	stop := watch(cmd.Context(), m, p, target, name)
 	begin := time.Now()
-	err = r.Rebuild(cmd.Context(), name)
+	err = m.Rebuild(cmd.Context(), name)
 	took := time.Since(begin)
 	stop()
 	p.Stop()
 	if err != nil {
 		return err
 	}
-	out, err := result(cmd, r, name, took)
+	m.clear(cmd.Context())
+	out, err := result(cmd, m, name, took)
 	if err != nil {
 		return err
 	}
@@ -78,8 +78,8 @@ func (s *site) rebuild(cmd *cobra.Command, name string, format cli.Format) (err 
 	})
 }
 
-func result(cmd *cobra.Command, r *sqlsink.Runner, name string, took time.Duration) (rebuilt, error) {
-	state, err := r.Sink.State(cmd.Context(), name)
+func result(cmd *cobra.Command, m *model, name string, took time.Duration) (rebuilt, error) {
+	state, err := m.state(cmd.Context(), name)
 	if err != nil {
 		return rebuilt{}, err
 	}

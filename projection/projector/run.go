@@ -8,8 +8,6 @@ import (
 
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
-	"github.com/rollforward/rollforward/projection/sqlsink"
-	"github.com/rollforward/rollforward/prommetrics"
 )
 
 func newRun(s *site) *cobra.Command {
@@ -37,48 +35,50 @@ stops leaves the others running; when all have stopped, run ends with status 1.`
 }
 
 func (s *site) run(ctx context.Context, cmd *cobra.Command, d *daemon.Daemon) (err error) {
-	r, closing, err := s.open(ctx, false, d.Logger)
+	m, err := s.open(ctx, false, d.Logger)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closing()) }()
-	bells, err := s.notify.Open(cmd, r.Log, d.Logger)
+	defer func() { err = errors.Join(err, m.close()) }()
+	bells, err := s.notify.Open(cmd, m.log, d.Logger)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, bells.Close()) }()
-	r.Wake, r.Topic = bells.Wake()
-	if err := prommetrics.Projections(d.Metrics, r); err != nil {
+	m.hear(bells.Wake())
+	if err := m.measure(d.Metrics); err != nil {
 		return err
 	}
-	d.Ready(r.Health)
+	d.Ready(m.Health)
 	d.Logger.Info("projector: running", "projections", s.names())
 	defer func() { d.Logger.Info("projector: stopped") }()
 	ctx, cancel := context.WithCancel(ctx)
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
-		s.tell(ctx, cmd, r)
+		s.tell(ctx, cmd, m)
 	}()
-	err = r.Run(ctx)
+	err = m.Run(ctx)
 	cancel()
 	<-told
 	return err
 }
 
-// tell says how the projections catch up, and when they have.
-func (s *site) tell(ctx context.Context, cmd *cobra.Command, r *sqlsink.Runner) {
-	target, err := r.Log.Position(ctx)
+// tell says how the projections catch up, and when they have. Then it clears away what is
+// not needed any more.
+func (s *site) tell(ctx context.Context, cmd *cobra.Command, m *model) {
+	target, err := m.log.Position(ctx)
 	if err != nil {
 		return // Run says so
 	}
 	p := cli.StartProgress(cmd.ErrOrStderr(), "catch up", "commits")
 	defer p.Stop()
-	stop := watch(ctx, r, p, target, s.names()...)
+	stop := watch(ctx, m, p, target, s.names()...)
 	defer stop()
-	if r.WaitFor(ctx, target) == nil {
+	if m.WaitFor(ctx, target) == nil {
 		stop()
 		p.Stop()
-		r.Logger.Info("projector: up to date", "position", target.String())
+		m.logger.Info("projector: up to date", "position", target.String())
+		m.clear(ctx)
 	}
 }

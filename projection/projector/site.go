@@ -11,12 +11,15 @@ import (
 	"slices"
 	"strings"
 
+	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // the driver of OpenSQLite
 
+	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/daemon"
 	"github.com/rollforward/rollforward/internal/notify"
+	"github.com/rollforward/rollforward/projection/datastoresink"
 	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
@@ -27,6 +30,9 @@ type site struct {
 	notify notify.Flag  // of run
 	daemon daemon.Flags // of run
 	db     string
+	// dial opens the database with the read model and says in which namespace it is; nil:
+	// where the log is.
+	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {
@@ -65,17 +71,27 @@ func (s *site) path() (string, error) {
 
 // open opens the log, for reading, and the read model. mustExist refuses a read
 // model that is not there.
-func (s *site) open(ctx context.Context, mustExist bool, logger *slog.Logger) (*sqlsink.Runner, func() error, error) {
+func (s *site) open(ctx context.Context, mustExist bool, logger *slog.Logger) (*model, error) {
 	log, err := s.store.Open(ctx, cli.Read, s.Log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	sink, err := s.openSink(ctx, mustExist)
+	m, err := s.openModel(ctx, log, mustExist, logger)
 	if err != nil {
-		return nil, nil, errors.Join(err, log.Close())
+		return nil, errors.Join(err, log.Close())
 	}
-	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections, Logger: logger}
-	return r, func() error { return errors.Join(sink.Close(), log.Close()) }, nil
+	closing := m.close
+	m.close = func() error { return errors.Join(closing(), log.Close()) }
+	return m, nil
+}
+
+// openModel opens the read model: in Datastore beside a log that is there, unless a file
+// is named. Without a log it can only be asked what it holds.
+func (s *site) openModel(ctx context.Context, log *eventlog.Log, mustExist bool, logger *slog.Logger) (*model, error) {
+	if s.inDatastore() {
+		return s.openDatastore(ctx, log, logger)
+	}
+	return s.openSQLite(ctx, log, mustExist, logger)
 }
 
 // warnings returns a logger for commands that show their result.
@@ -83,7 +99,7 @@ func warnings(cmd *cobra.Command) *slog.Logger {
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 }
 
-func (s *site) openSink(ctx context.Context, mustExist bool) (*sqlsink.Sink, error) {
+func (s *site) openSQLite(ctx context.Context, log *eventlog.Log, mustExist bool, logger *slog.Logger) (*model, error) {
 	path, err := s.path()
 	if err != nil {
 		return nil, err
@@ -91,14 +107,61 @@ func (s *site) openSink(ctx context.Context, mustExist bool) (*sqlsink.Sink, err
 	if _, err := os.Stat(path); mustExist && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no read model yet: %w", err)
 	}
-	return sqlsink.OpenSQLite(ctx, path)
+	sink, err := sqlsink.OpenSQLite(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	r := &sqlsink.Runner{Log: log, Sink: sink, Projections: s.Projections, Logger: logger}
+	return newModel(r, func(context.Context) (int, error) { return 0, nil }, sink.Close), nil
+}
+
+func (s *site) openDatastore(ctx context.Context, log *eventlog.Log, logger *slog.Logger) (*model, error) {
+	dial := s.dial
+	if dial == nil {
+		dial = s.store.Dial
+	}
+	client, namespace, err := dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sink, err := datastoresink.New(client, &datastoresink.Options{Namespace: namespace})
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	r := &datastoresink.Runner{Log: log, Sink: sink, Projections: s.Datastore, Logger: logger}
+	return newModel(r, sink.Clear, client.Close), nil
+}
+
+// inDatastore reports whether the read model is in Datastore.
+func (s *site) inDatastore() bool {
+	return (s.dial != nil || s.store.InDatastore()) && s.db == "" && os.Getenv(dbVariable) == ""
+}
+
+// A declared is what is known of a projection without a store.
+type declared struct {
+	name    string
+	version int
+}
+
+// projections returns those of the read model that is worked with.
+func (s *site) projections() (out []declared) {
+	if s.inDatastore() {
+		for _, p := range s.Datastore {
+			out = append(out, declared{p.Name, p.Version})
+		}
+		return out
+	}
+	for _, p := range s.Projections {
+		out = append(out, declared{p.Name, p.Version})
+	}
+	return out
 }
 
 // names returns what the projections are called.
 func (s *site) names() []string {
 	var out []string
-	for _, p := range s.Projections {
-		out = append(out, p.Name)
+	for _, p := range s.projections() {
+		out = append(out, p.name)
 	}
 	return out
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/projection"
-	"github.com/rollforward/rollforward/projection/sqlsink"
 )
 
 func newStatus(s *site) *cobra.Command {
@@ -82,7 +81,7 @@ type shardReport struct {
 // status asks the log and the read model, or only the read model when the log is
 // open elsewhere.
 func (s *site) status(cmd *cobra.Command, names []string) ([]report, error) {
-	r, closing, err := s.open(cmd.Context(), true, warnings(cmd))
+	m, err := s.open(cmd.Context(), true, warnings(cmd))
 	if errors.Is(err, pebblelog.ErrHeld) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "projector: what the read models are behind is not known: %v\n", err)
 		return s.statusOfSink(cmd, names)
@@ -90,8 +89,8 @@ func (s *site) status(cmd *cobra.Command, names []string) ([]report, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := r.Status(cmd.Context(), names...)
-	if err := errors.Join(err, closing()); err != nil {
+	list, err := m.Status(cmd.Context(), names...)
+	if err := errors.Join(err, m.close()); err != nil {
 		return nil, err
 	}
 	var out []report
@@ -102,21 +101,20 @@ func (s *site) status(cmd *cobra.Command, names []string) ([]report, error) {
 }
 
 func (s *site) statusOfSink(cmd *cobra.Command, names []string) (out []report, err error) {
-	sink, err := s.openSink(cmd.Context(), true)
+	m, err := s.openModel(cmd.Context(), nil, true, warnings(cmd))
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, sink.Close()) }()
-	list := s.Projections
-	if len(names) > 0 {
-		list = slices.DeleteFunc(slices.Clone(list), func(p sqlsink.Projection) bool { return !slices.Contains(names, p.Name) })
-	}
-	for _, p := range list {
-		state, err := sink.State(cmd.Context(), p.Name)
+	defer func() { err = errors.Join(err, m.close()) }()
+	for _, p := range s.projections() {
+		if len(names) > 0 && !slices.Contains(names, p.name) {
+			continue
+		}
+		state, err := m.state(cmd.Context(), p.name)
 		if err != nil {
 			return nil, err
 		}
-		st := projection.Status{Name: p.Name, Version: p.Version, Held: state.Version}
+		st := projection.Status{Name: p.name, Version: p.version, Held: state.Version}
 		if stop := state.Stopped(); stop != nil {
 			st.Err = stop
 		}

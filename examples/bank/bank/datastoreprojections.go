@@ -26,17 +26,19 @@ type balanceEntity struct {
 	Cents    int64
 }
 
-// A statementEntity is the end of the statement of an account, Account/Statement. A
-// posting's balance follows from it, so that no posting is read.
+// A statementEntity says how far the statement of an account goes: Account/Statement. By
+// it the postings are known, and no query is needed for them.
 type statementEntity struct {
-	Cents int64 `datastore:",noindex"`
+	Lines int64 `datastore:",noindex"`
+	Cents int64 `datastore:",noindex"` // the balance behind them
 }
 
-// A postingEntity is a line of a statement: Account/Statement/Posting, with the version
-// as its id.
+// A postingEntity is a line of a statement: Account/Statement/Posting, with the number of
+// the line as its id.
 type postingEntity struct {
 	Account     string `datastore:",noindex"`
 	Currency    string `datastore:",noindex"`
+	Version     int64  `datastore:",noindex"`
 	Date        string
 	Transaction string `datastore:",noindex"`
 	Saga        string `datastore:",noindex"`
@@ -116,10 +118,11 @@ var postingEntities = datastoresink.Projection{
 			if err := tx.Get(statement, &end); err != nil && !errors.Is(err, datastore.ErrNoSuchEntity) {
 				return err
 			}
+			end.Lines++
 			end.Cents += e.Amount
 			return errors.Join(
 				tx.Put(statement, &end),
-				tx.Put(datastore.IDKey(postingKind, int64(r.Version), statement), &postingEntity{id.Name, id.Currency,
+				tx.Put(datastore.IDKey(postingKind, end.Lines, statement), &postingEntity{id.Name, id.Currency, int64(r.Version),
 					string(e.day(r)), e.Transaction, e.Saga, e.Description, e.Amount, end.Cents}))
 		}),
 	},

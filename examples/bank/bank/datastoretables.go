@@ -39,88 +39,143 @@ func (r datastoreTables) tidy(ctx context.Context) error {
 func (r datastoreTables) close() error { return nil }
 
 func (r datastoreTables) balances(ctx context.Context) iter.Seq2[Balance, error] {
-	return entities(ctx, r, balancesName, datastore.NewQuery(balanceKind), nil, func(_ *datastore.Key, b balanceEntity) Balance {
-		return Balance{b.Account, b.Currency, Kind(b.Kind), State(b.State), b.Cents}
-	})
+	return func(yield func(Balance, error) bool) {
+		for found, err := range find[balanceEntity](ctx, r, balancesName, balanceKind, nil) {
+			b := found.entity
+			if !yield(Balance{b.Account, b.Currency, Kind(b.Kind), State(b.State), b.Cents}, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 func (r datastoreTables) statement(ctx context.Context, name string) iter.Seq2[Line, error] {
 	return func(yield func(Line, error) bool) {
-		above := accountKey(name)
-		none := fmt.Errorf("%s: %w", name, ErrNoAccount)
-		for _, none = range entities(ctx, r, balancesName, datastore.NewQuery(balanceKind), above, func(*datastore.Key, balanceEntity) struct{} {
-			return struct{}{}
-		}) {
+		err := fmt.Errorf("%s: %w", name, ErrNoAccount)
+		for _, err = range find[balanceEntity](ctx, r, balancesName, balanceKind, accountKey(name)) {
 			break
 		}
-		if none != nil {
-			yield(Line{}, none)
+		if err != nil {
+			yield(Line{}, err)
 			return
 		}
-		entities(ctx, r, statementsName, datastore.NewQuery(postingKind), above, line)(yield)
+		r.postings(ctx, accountKey(name))(yield)
 	}
 }
 
 func (r datastoreTables) lines(ctx context.Context) iter.Seq2[Line, error] {
-	return entities(ctx, r, statementsName, datastore.NewQuery(postingKind), nil, line)
+	return r.postings(ctx, nil)
 }
 
-func line(key *datastore.Key, p postingEntity) Line {
-	return Line{Account: p.Account, Currency: p.Currency, Version: uint64(key.ID), Date: Date(p.Date), Transaction: p.Transaction,
+// postings yields the lines of the statements below a key, nil for all.
+func (r datastoreTables) postings(ctx context.Context, above *datastore.Key) iter.Seq2[Line, error] {
+	return func(yield func(Line, error) bool) {
+		for statement, err := range find[statementEntity](ctx, r, statementsName, statementKind, above) {
+			if err != nil {
+				yield(Line{}, err)
+				return
+			}
+			for from := int64(1); from <= statement.entity.Lines; from += pageSize {
+				list, err := r.page(ctx, statement.key, from, min(from+pageSize-1, statement.entity.Lines))
+				if err != nil {
+					yield(Line{}, err)
+					return
+				}
+				for _, p := range list {
+					if !yield(p.line(), nil) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// page gets the lines from one to another. One that is missing is left out, as a table
+// does it: the audit finds it.
+func (r datastoreTables) page(ctx context.Context, statement *datastore.Key, from, to int64) ([]postingEntity, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	keys, out := make([]*datastore.Key, to-from+1), make([]postingEntity, to-from+1)
+	for i := range keys {
+		keys[i] = datastore.IDKey(postingKind, from+int64(i), statement)
+		keys[i].Namespace = statement.Namespace
+	}
+	err := r.client.GetMulti(ctx, keys, out)
+	var each datastore.MultiError
+	if !errors.As(err, &each) {
+		return out, err
+	}
+	there := out[:0]
+	for i, err := range each {
+		if err == nil {
+			there = append(there, out[i])
+		} else if !errors.Is(err, datastore.ErrNoSuchEntity) {
+			return nil, err
+		}
+	}
+	return there, nil
+}
+
+func (p postingEntity) line() Line {
+	return Line{Account: p.Account, Currency: p.Currency, Version: uint64(p.Version), Date: Date(p.Date), Transaction: p.Transaction,
 		Saga: p.Saga, Description: p.Description, Amount: p.Amount, Balance: p.Balance}
 }
 
-// entities yields what row makes of the entities of a projection that a query finds,
-// below a key if there is one, in the order of their keys. They are read page by page:
-// what is written meanwhile may be seen or not.
-func entities[E, T any](ctx context.Context, r datastoreTables, projection string, q *datastore.Query, above *datastore.Key,
-	row func(*datastore.Key, E) T) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
+// A found is an entity with its key.
+type found[E any] struct {
+	key    *datastore.Key
+	entity E
+}
+
+// find yields the entities of a projection that have a kind, below a key if there is
+// one, in the order of their keys.
+func find[E any](ctx context.Context, r datastoreTables, projection, kind string, above *datastore.Key) iter.Seq2[found[E], error] {
+	return func(yield func(found[E], error) bool) {
 		namespace, err := r.sink.Namespace(ctx, projection)
 		if err != nil {
-			yield(*new(T), err)
+			yield(found[E]{}, err)
 			return
 		}
-		q := q.Namespace(namespace).Order("__key__").Limit(pageSize)
+		q := datastore.NewQuery(kind).Namespace(namespace).Order("__key__").Limit(pageSize)
 		if above != nil {
 			q = q.Ancestor(datastoresink.Key(namespace, above))
 		}
 		for n := pageSize; n == pageSize; {
-			var list []E
-			keys, next, err := page(ctx, r.client, q, &list)
+			list, next, err := results[E](ctx, r.client, q)
 			if err != nil {
-				yield(*new(T), err)
+				yield(found[E]{}, err)
 				return
 			}
-			for i, key := range keys {
-				if !yield(row(key, list[i]), nil) {
+			for _, f := range list {
+				if !yield(f, nil) {
 					return
 				}
 			}
-			n, q = len(keys), q.Start(next)
+			n, q = len(list), q.Start(next)
 		}
 	}
 }
 
 const (
-	pageSize     = 500
-	pagePatience = 30 * time.Second
+	pageSize = 500
+	patience = 30 * time.Second // with a page; without a server the library waits
 )
 
-func page[E any](ctx context.Context, client *datastore.Client, q *datastore.Query, list *[]E) (keys []*datastore.Key, next datastore.Cursor, err error) {
-	ctx, cancel := context.WithTimeout(ctx, pagePatience) // without a server the library waits
+// results returns what one page of a query finds, and where the next begins.
+func results[E any](ctx context.Context, client *datastore.Client, q *datastore.Query) (list []found[E], next datastore.Cursor, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	it := client.Run(ctx, q)
 	for {
-		var e E
-		key, err := it.Next(&e)
-		if errors.Is(err, iterator.Done) {
+		var f found[E]
+		if f.key, err = it.Next(&f.entity); errors.Is(err, iterator.Done) {
 			next, err = it.Cursor()
-			return keys, next, err
+			return list, next, err
 		}
 		if err != nil {
 			return nil, next, err
 		}
-		keys, *list = append(keys, key), append(*list, e)
+		list = append(list, f)
 	}
 }

@@ -18,7 +18,8 @@
 //     for each account;
 //   - payment.go, otherbank.go: a saga with a step outside of the log;
 //   - sagas.go, finish.go: what runs all of these;
-//   - projections.go, readmodel.go: balances and statements in SQLite;
+//   - readmodel.go, sqlprojections.go, sqltables.go: balances and statements in SQLite;
+//   - datastoreprojections.go, datastoretables.go, keyname.go: the same in Datastore;
 //   - replay.go, moment.go, leg.go, audit.go and the audit….go beside it: the
 //     promises, and how one holds the whole bank against them;
 //   - trouble_test.go and the other tests: how it is tested where everything goes
