@@ -62,6 +62,9 @@ func lostPut(t *testing.T, kind drivertest.Kind, times int, folded bool) {
 	for range 3 { // it comes again after it was folded
 		fold(t, l)
 		f.Deliver(t.Context())
+		if got := timelineTexts(t, other, "s"); len(strings.Fields(got)) != 2 {
+			t.Errorf("the timeline shows %q", got)
+		}
 	}
 	fold(t, other)
 	got := strings.Fields(texts(t, l.Read(t.Context(), eventlog.Query{Stream: "s"})))
