@@ -88,10 +88,12 @@ func TestFlag(t *testing.T) {
 			t.Errorf("the runners hear %v of %q", wake, topic)
 		}
 		b.Listen()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
 		n := 0
-		for r, err := range reader.Read(t.Context(), eventlog.Query{Stream: "talk/1", Follow: true}) {
+		for r, err := range reader.Read(ctx, eventlog.Query{Stream: "talk/1", Follow: true}) {
 			if err != nil {
-				t.Error(err)
+				t.Fatalf("it heard %d events: %v", n, err)
 			}
 			if n++; n == 3 {
 				return

@@ -50,7 +50,7 @@ const (
 // complete returns c with its defaults.
 func (c Connection) complete() (Connection, error) {
 	if c.Timeout < 0 || c.Grace < 0 {
-		return c, errors.New("Timeout and Grace cannot be negative")
+		return c, errors.New("neither Timeout nor Grace can be negative")
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second

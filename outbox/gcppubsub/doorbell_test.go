@@ -161,7 +161,26 @@ func TestDoorbells(t *testing.T) {
 		}
 		count(t, db, 10)
 		t.Logf("ten steps of another process are done and read after %v", time.Since(begin).Round(time.Millisecond))
+		follows(t, steps, writer)
 	})
+}
+
+// follows holds that who follows the log of a runner hears what its doorbell says.
+func follows(t *testing.T, l, writer *eventlog.Log) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := writer.Append(ctx, "talk/1", nil, Added{1}); err != nil {
+		t.Fatal(err)
+	}
+	for r, err := range l.Read(ctx, eventlog.Query{Stream: "talk/1", Follow: true, Limit: 2}) {
+		if err == nil && r.Version == 1 {
+			_, err = writer.Append(ctx, "talk/1", nil, Added{2})
+		}
+		if err != nil {
+			t.Fatalf("a follower beside the runner: %v", err)
+		}
+	}
 }
 
 // count waits until n rows are in the read model.
