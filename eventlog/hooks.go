@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -45,6 +46,39 @@ func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) {
 	}
 }
 
+// OnMove calls f when the store tells that a shard may have commits that this Log
+// does not know, of other processes, until remove is called. It is a doorbell like
+// OnCommit, and where the store cannot tell, or nobody else writes, it never rings.
+func (l *Log) OnMove(f func(head driver.Head)) (remove func()) {
+	c := &commitFunc{f}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onMove[c] = struct{}{}
+	release := l.watch()
+	return sync.OnceFunc(func() {
+		release()
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.onMove, c)
+	})
+}
+
+// heard takes a head that the store tells of.
+func (l *Log) heard(h driver.Head) {
+	var listeners []*commitFunc
+	l.mu.Lock()
+	if h.Shard < len(l.lanes) && h.Revision > l.lanes[h.Shard].tail {
+		l.lanes[h.Shard].moved()
+		for c := range l.onMove {
+			listeners = append(listeners, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range listeners {
+		c.f(h)
+	}
+}
+
 // Wake tells the log that a shard reached rev, as another process said. It is a
 // doorbell: followers look at once instead of at the next poll, and a wrong or
 // lost call does no harm.
@@ -57,7 +91,7 @@ func (l *Log) Wake(shard int, rev driver.Revision) {
 }
 
 // watch runs the driver's Watch while anyone follows a log that others write
-// to. The caller holds l.mu.
+// to, or listens to it. The caller holds l.mu.
 func (l *Log) watch() (release func()) {
 	if l.driver.Exclusive() || l.closed {
 		return func() {}
@@ -70,7 +104,7 @@ func (l *Log) watch() (release func()) {
 				if err != nil {
 					return // followers poll
 				}
-				l.Wake(head.Shard, head.Revision)
+				l.heard(head)
 			}
 		})
 	}

@@ -108,6 +108,7 @@ type Log struct {
 	watchers int // followers that need news of other processes
 	stop     context.CancelFunc
 	onCommit map[*commitFunc]struct{}
+	onMove   map[*commitFunc]struct{}
 }
 
 // Open opens the log that d stores, and creates it when d is empty. The log
@@ -126,7 +127,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{driver: store{d}, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
-		onCommit: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
+		onCommit: make(map[*commitFunc]struct{}), onMove: make(map[*commitFunc]struct{}), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
 		return nil, err

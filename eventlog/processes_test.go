@@ -233,3 +233,37 @@ func TestOnCommit(t *testing.T) {
 		removeSecond()
 	})
 }
+
+// TestOnMove: who listens hears of other processes' commits at once, of this
+// process's own not in this way, and nothing any more when it has left.
+func TestOnMove(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, _ := process(t, store, eventlog.Options{Poll: time.Hour}, 0)
+		there, _ := process(t, store, eventlog.Options{}, 0)
+		var mu sync.Mutex
+		var heard []driver.Head
+		remove := here.OnMove(func(h driver.Head) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, h)
+		})
+		synctest.Wait()
+		add(t, there, "s", "1")
+		synctest.Wait()
+		mu.Lock()
+		if want := (driver.Head{Shard: here.ShardOf("s"), Revision: 1}); len(heard) != 1 || heard[0] != want {
+			t.Errorf("heard %v, expected %v", heard, want)
+		}
+		mu.Unlock()
+		remove()
+		remove()
+		synctest.Wait()
+		add(t, there, "s", "2")
+		synctest.Wait()
+		if len(heard) != 1 {
+			t.Errorf("heard %v after it has left", heard)
+		}
+	})
+}

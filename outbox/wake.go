@@ -83,7 +83,12 @@ func (r *Runner) hear(ctx context.Context, e *engine, work *sync.WaitGroup) (sto
 	if r.Wake != nil {
 		work.Go(func() { r.listen(ctx, e.bells) })
 	}
-	return r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
+	here := r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
+	elsewhere := r.Log.OnMove(func(h driver.Head) { e.bells.ring(h.Shard, strange) })
+	return func() {
+		here()
+		elsewhere()
+	}
 }
 
 // listen rings for each message until ctx ends.

@@ -14,6 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 )
@@ -43,7 +44,13 @@ func TestEveryNotificationDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memlog.NewStore()
-		here, there := open(t, store), open(t, store)
+		here := open(t, store)
+		mute := func(drivertest.Call) drivertest.Fault { return drivertest.Fault{Kind: drivertest.Hide} }
+		there, err := eventlog.Open(t.Context(), drivertest.NewFaulty(store.Open(), mute), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = there.Close() })
 		r := runner(there, relaying)
 		r.Wake = deaf{}
 		start(t, r)
@@ -56,6 +63,25 @@ func TestEveryNotificationDropped(t *testing.T) {
 			if got := added(t, here, fmt.Sprintf("b/%d", i)); !slices.Equal(got, []int{i}) {
 				t.Errorf("b/%d: %v", i, got)
 			}
+		}
+	})
+}
+
+// TestTheStoreTells: where the store tells of other processes' commits a runner
+// needs no notifications.
+func TestTheStoreTells(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, there := open(t, store), open(t, store)
+		r := runner(there, relaying)
+		r.Sweep = time.Hour
+		start(t, r)
+		synctest.Wait()
+		enqueue(t, here, Relay{[]string{"a/1", "b/1"}, 3})
+		synctest.Wait()
+		if got := added(t, here, "b/1"); !slices.Equal(got, []int{3}) {
+			t.Errorf("b/1: %v", got)
 		}
 	})
 }
