@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -73,21 +74,36 @@ func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) {
 	}
 }
 
-// OnNews calls f when another process may have moved a shard: the store says so
-// where it can, or somebody has called Wake. It may repeat and merge news, and a store
-// that cannot know of others brings none. It ends when remove is called. f must return
-// quickly and must not call the log.
-func (l *Log) OnNews(f func(head driver.Head)) (remove func()) {
+// OnMove calls f when the store tells that a shard may have commits that this Log
+// does not know, of other processes, until remove is called. It is a doorbell like
+// OnCommit, and where the store cannot tell, or nobody else writes, it never rings.
+func (l *Log) OnMove(f func(head driver.Head)) (remove func()) {
 	c := &commitFunc{f}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.onNews[c] = struct{}{}
+	l.onMove[c] = struct{}{}
 	release := l.watch()
-	return func() {
+	return sync.OnceFunc(func() {
 		release()
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.onNews, c)
+		delete(l.onMove, c)
+	})
+}
+
+// heard takes a head that the store tells of.
+func (l *Log) heard(h driver.Head) {
+	var listeners []*commitFunc
+	l.mu.Lock()
+	if h.Shard < len(l.lanes) && h.Revision > l.lanes[h.Shard].tail {
+		l.lanes[h.Shard].moved()
+		for c := range l.onMove {
+			listeners = append(listeners, c)
+		}
+	}
+	l.mu.Unlock()
+	for _, c := range listeners {
+		c.f(h)
 	}
 }
 
@@ -95,22 +111,15 @@ func (l *Log) OnNews(f func(head driver.Head)) (remove func()) {
 // doorbell: followers look at once instead of at the next poll, and a wrong or
 // lost call does no harm.
 func (l *Log) Wake(shard int, rev driver.Revision) {
-	var listeners []*commitFunc
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	if shard >= 0 && shard < len(l.lanes) && rev > l.lanes[shard].tail {
 		l.lanes[shard].moved()
-		for c := range l.onNews {
-			listeners = append(listeners, c)
-		}
-	}
-	l.mu.Unlock()
-	for _, c := range listeners {
-		c.f(driver.Head{Shard: shard, Revision: rev})
 	}
 }
 
-// watch runs the driver's Watch while anyone wants news of a log that others write
-// to. The caller holds l.mu.
+// watch runs the driver's Watch while anyone follows a log that others write
+// to, or listens to it. The caller holds l.mu.
 func (l *Log) watch() (release func()) {
 	if l.driver.Exclusive() || l.closed {
 		return func() {}
@@ -123,7 +132,7 @@ func (l *Log) watch() (release func()) {
 				if err != nil {
 					return // followers poll
 				}
-				l.Wake(head.Shard, head.Revision)
+				l.heard(head)
 			}
 		})
 	}

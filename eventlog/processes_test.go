@@ -146,54 +146,6 @@ func TestPoll(t *testing.T) {
 	})
 }
 
-// TestNews: who asks for news is told what other processes have committed, as far as the
-// store tells, and what somebody wakes the log for; not what this process commits.
-func TestNews(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		store := memlog.NewStore()
-		here, faults := process(t, store, eventlog.Options{}, 0)
-		there, _ := process(t, store, eventlog.Options{}, 0)
-		var mu sync.Mutex
-		var heads []driver.Head
-		remove := here.OnNews(func(h driver.Head) {
-			mu.Lock()
-			defer mu.Unlock()
-			heads = append(heads, h)
-		})
-		expect := func(when string, want ...driver.Head) {
-			t.Helper()
-			synctest.Wait()
-			mu.Lock()
-			defer mu.Unlock()
-			if fmt.Sprint(heads) != fmt.Sprint(want) {
-				t.Errorf("%s: told of %v, expected %v", when, heads, want)
-			}
-			heads = nil
-		}
-		shard := here.ShardOf("s")
-		synctest.Wait()
-		add(t, here, "s", "1")
-		expect("its own commit")
-		add(t, there, "s", "2")
-		expect("another's commit", driver.Head{Shard: shard, Revision: 2})
-		here.Wake(shard, 7)
-		here.Wake(shard, 1)
-		here.Wake(99, 7)
-		expect("a ring", driver.Head{Shard: shard, Revision: 7})
-		remove()
-		add(t, there, "s", "3")
-		here.Wake(shard, 9)
-		expect("removed")
-		remove = here.OnNews(func(driver.Head) {})
-		synctest.Wait()
-		if n := faults.Calls("Watch"); n != 2 {
-			t.Errorf("%d calls of Watch", n)
-		}
-		remove()
-	})
-}
-
 // TestWatchFails: without the store's help a follower polls.
 func TestWatchFails(t *testing.T) {
 	t.Parallel()
@@ -279,5 +231,39 @@ func TestOnCommit(t *testing.T) {
 			t.Errorf("told %d times after the removal, the other one %d times in all, expected 0 and 3", len(told), second)
 		}
 		removeSecond()
+	})
+}
+
+// TestOnMove: who listens hears of other processes' commits at once, of this
+// process's own not in this way, and nothing any more when it has left.
+func TestOnMove(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, _ := process(t, store, eventlog.Options{Poll: time.Hour}, 0)
+		there, _ := process(t, store, eventlog.Options{}, 0)
+		var mu sync.Mutex
+		var heard []driver.Head
+		remove := here.OnMove(func(h driver.Head) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard = append(heard, h)
+		})
+		synctest.Wait()
+		add(t, there, "s", "1")
+		synctest.Wait()
+		mu.Lock()
+		if want := (driver.Head{Shard: here.ShardOf("s"), Revision: 1}); len(heard) != 1 || heard[0] != want {
+			t.Errorf("heard %v, expected %v", heard, want)
+		}
+		mu.Unlock()
+		remove()
+		remove()
+		synctest.Wait()
+		add(t, there, "s", "2")
+		synctest.Wait()
+		if len(heard) != 1 {
+			t.Errorf("heard %v after it has left", heard)
+		}
 	})
 }

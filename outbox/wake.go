@@ -83,11 +83,11 @@ func (r *Runner) hear(ctx context.Context, e *engine, work *sync.WaitGroup) (sto
 	if r.Wake != nil {
 		work.Go(func() { r.listen(ctx, e.bells) })
 	}
-	ours := r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
-	theirs := r.Log.OnNews(func(h driver.Head) { e.bells.ring(h.Shard, strange) })
+	here := r.Log.OnCommit(func(h driver.Head) { e.bells.ring(h.Shard, own) })
+	elsewhere := r.Log.OnMove(func(h driver.Head) { e.bells.ring(h.Shard, strange) })
 	return func() {
-		ours()
-		theirs()
+		here()
+		elsewhere()
 	}
 }
 
@@ -104,7 +104,6 @@ func (r *Runner) listen(ctx context.Context, b *bells) {
 	}}
 	line.Listen(ctx, func(m *message.Message) {
 		bell, err := doorbell.Decode(m)
-		doorbell.Wake(r.Log, bell, err == nil)
 		b.answer(bell, err == nil)
 		m.Ack()
 	})
@@ -139,7 +138,6 @@ func (r *Runner) checkRouted() error {
 }
 
 func (r *Runner) ring(b doorbell.Bell, ok bool) {
-	doorbell.Wake(r.Log, b, ok)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := range r.runs {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -15,7 +14,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/pubsub/gochannel"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
 )
@@ -45,7 +44,13 @@ func TestEveryNotificationDropped(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memlog.NewStore()
-		here, there := open(t, store), over(t, silent{store.Open()}, nil)
+		here := open(t, store)
+		mute := func(drivertest.Call) drivertest.Fault { return drivertest.Fault{Kind: drivertest.Hide} }
+		there, err := eventlog.Open(t.Context(), drivertest.NewFaulty(store.Open(), mute), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = there.Close() })
 		r := runner(there, relaying)
 		r.Wake = deaf{}
 		start(t, r)
@@ -62,22 +67,20 @@ func TestEveryNotificationDropped(t *testing.T) {
 	})
 }
 
-// TestNewsOfOthers: where the store tells what other processes commit, their steps run
-// at once, without notifications and long before the sweep.
-func TestNewsOfOthers(t *testing.T) {
+// TestTheStoreTells: where the store tells of other processes' commits a runner
+// needs no notifications.
+func TestTheStoreTells(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := memlog.NewStore()
 		here, there := open(t, store), open(t, store)
 		r := runner(there, relaying)
-		r.Sweep, r.Lease = time.Hour, 6*time.Hour
+		r.Sweep = time.Hour
 		start(t, r)
-		time.Sleep(time.Minute) // it has its leases
 		synctest.Wait()
-		enqueue(t, here, Relay{[]string{"a/1", "b/1"}, 7})
-		time.Sleep(time.Second) // the clocks of the two
+		enqueue(t, here, Relay{[]string{"a/1", "b/1"}, 3})
 		synctest.Wait()
-		if got := added(t, here, "b/1"); !slices.Equal(got, []int{7}) {
+		if got := added(t, here, "b/1"); !slices.Equal(got, []int{3}) {
 			t.Errorf("b/1: %v", got)
 		}
 	})
@@ -101,13 +104,6 @@ func (deaf) Subscribe(ctx context.Context, _ string) (<-chan *message.Message, e
 }
 
 func (deaf) Close() error { return nil }
-
-// silent is a store that cannot know of other processes.
-type silent struct{ driver.Log }
-
-func (silent) Watch(context.Context) iter.Seq2[driver.Head, error] {
-	return func(func(driver.Head, error) bool) {}
-}
 
 // TestNotifications: messages wake a runner in another process at once.
 func TestNotifications(t *testing.T) {

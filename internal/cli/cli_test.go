@@ -194,7 +194,7 @@ func TestStoreNamesNoLog(t *testing.T) {
 	if dir, err := s.Dir(); dir != "from the environment" || err != nil {
 		t.Errorf("%q %v", dir, err)
 	}
-	s.dir = "from the flag"
+	s.log = "from the flag"
 	if dir, err := s.Dir(); dir != "from the flag" || err != nil {
 		t.Errorf("%q %v", dir, err)
 	}

@@ -86,8 +86,8 @@ func TestEnvOfSubCommand(t *testing.T) {
 	t.Setenv("EVENTLOG_LOG", "dir")
 	for below, want := range map[bool][2]string{true: {"y", "dir"}, false: {"x", ""}} {
 		d := &daemon{below: below}
-		if status, _, stderr := d.run("sub"); status != OK || d.sub != want[0] || d.store.dir != want[1] {
-			t.Errorf("%t: status %d, %q, flag %q, log %q", below, status, stderr, d.sub, d.store.dir)
+		if status, _, stderr := d.run("sub"); status != OK || d.sub != want[0] || d.store.log != want[1] {
+			t.Errorf("%t: status %d, %q, flag %q, log %q", below, status, stderr, d.sub, d.store.log)
 		}
 	}
 }
