@@ -200,6 +200,43 @@ func TestUpdateLostAnswers(t *testing.T) {
 	})
 }
 
+// TestUpdateThatGaveUp: a Commit that is still under way when Update has answered
+// that nothing was written does not happen later.
+func TestUpdateThatGaveUp(t *testing.T) {
+	t.Parallel()
+	eachLeg(t, func(t *testing.T, leg leg) {
+		way := &wire{gate: make(chan struct{})}
+		l, d := on(t, leg.server(t), emulator.Project(), &Options{ClientOptions: way.options()})
+		way.inject(func(method string, n int) (mishap, codes.Code) {
+			switch {
+			case method == "Commit" && n == 1:
+				return late, codes.Unavailable
+			case method == "Rollback": // nor is it given up
+				return fail, codes.Unavailable
+			}
+			return fine, codes.OK
+		})
+		runs, no := 0, errors.New("no")
+		_, err := Update(t.Context(), l, func(tx *eventlog.Tx, dtx *datastore.Transaction) error {
+			if runs++; runs > 1 {
+				return no
+			}
+			if _, err := dtx.Put(counterKey("late"), &counter{1}); err != nil {
+				return err
+			}
+			return tx.Append("s/late", noted{"1"})
+		})
+		if !errors.Is(err, no) || runs != 2 {
+			t.Errorf("%v after %d runs", err, runs)
+		}
+		close(way.gate)
+		way.late.Wait()
+		if n, c := version(t, l, "s/late"), value(t, d, "late"); n != 0 || c != 0 {
+			t.Errorf("what came to nothing happened later: %d events, entity %d", n, c)
+		}
+	})
+}
+
 func TestOtherStores(t *testing.T) {
 	t.Parallel()
 	l, err := eventlog.Open(t.Context(), memlog.Open(), nil)

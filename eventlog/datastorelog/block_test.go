@@ -118,7 +118,7 @@ func TestSpilledCommit(t *testing.T) {
 	eachLeg(t, func(t *testing.T, leg leg) {
 		l := leg.server(t).open(t, emulator.Project(), nil)
 		c := driver.Commit{Revision: 2, Data: bytes.Repeat([]byte("d"), driver.MaxCommit)}
-		for i := range 1500 {
+		for i := range 150 {
 			c.Keys = append(c.Keys, driver.Key{Name: fmt.Sprintf("%01000d", i), Pos: uint64(i) + 1})
 		}
 		small := func(rev driver.Revision) driver.Commit {
@@ -150,7 +150,7 @@ func TestSpilledCommit(t *testing.T) {
 				t.Errorf("%+v: %d commits, expected %d", r, n, end-first)
 			}
 		}
-		for _, k := range []driver.Key{c.Keys[0], c.Keys[700], c.Keys[1499]} {
+		for _, k := range []driver.Key{c.Keys[0], c.Keys[70], c.Keys[149]} {
 			for _, r := range []driver.Range{{}, {Backward: true}, {From: k.Pos, To: k.Pos + 1}, {From: k.Pos, To: k.Pos + 1, Backward: true}} {
 				n := 0
 				for got, err := range l.Find(t.Context(), 0, k.Name, r) {

@@ -149,7 +149,7 @@ func TestCostOfReads(t *testing.T) {
 	t.Parallel()
 	eachLeg(t, func(t *testing.T, leg leg) {
 		s, project := leg.server(t), emulator.Project()
-		l, _, m := metered(t, s, project)
+		l, _, _ := metered(t, s, project)
 		const blocks, size = 24, 100
 		for i := range blocks {
 			_, err := l.Update(t.Context(), func(tx *eventlog.Tx) error {
@@ -181,6 +181,16 @@ func TestCostOfReads(t *testing.T) {
 			t.Errorf("replay of %d events costs %+v by %v, expected %d reads and few more", n, got, calls, want.Reads)
 		}
 		t.Logf("replay of %d events in blocks of %d: %+v by %v", n, size, got, calls)
+
+		end, err := again.Position(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.take()
+		for range again.Read(t.Context(), eventlog.Query{After: end}) {
+			t.Error("a record behind the end")
+		}
+		costs(t, "a look for news", m, Usage{Reads: 1})
 
 		events := version(t, again, "s/30")
 		got, calls = m.take()

@@ -32,7 +32,9 @@ func (a *attempt) explain(ctx context.Context, why error) error {
 		if found[i] == nil {
 			continue
 		}
-		a.heads.meet(b.Shard, found[i].mark.writer())
+		if who := found[i].mark.writer(); who != a.self {
+			a.heads.meet(b.Shard, who)
+		}
 		if f := a.opts.Hooks.Lost; f != nil {
 			f(b.Shard)
 		}

@@ -61,7 +61,10 @@ func (l leg) removable(t testing.TB) server {
 // eachLeg runs a test on all kinds of servers.
 func eachLeg(t *testing.T, f func(t *testing.T, l leg)) {
 	for _, l := range legs {
-		t.Run(l.name, func(t *testing.T) { f(t, l) })
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			f(t, l)
+		})
 	}
 }
 

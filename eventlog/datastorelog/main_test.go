@@ -14,7 +14,7 @@ import (
 // counted, and keeps random searches short: each of their steps is many calls to
 // a server.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "12"); err != nil {
+	if err := flag.Set("rapid.checks", "8"); err != nil {
 		panic(err)
 	}
 	flag.Parse()

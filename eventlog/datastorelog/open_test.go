@@ -40,6 +40,29 @@ func TestApart(t *testing.T) {
 	})
 }
 
+func TestEnvironment(t *testing.T) {
+	t.Setenv(emulatorEnv, "http://env:1")
+	t.Setenv(projectEnv, "env-project")
+	o, err := (*Options)(nil).withDefaults()
+	if err != nil || o.Emulator != "env:1" || o.Kind != defaultKind || o.Timeout != defaultTimeout {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if o, err = (&Options{Emulator: "own:1"}).withDefaults(); err != nil || o.Emulator != "own:1" {
+		t.Errorf("%+v, %v", o, err)
+	}
+	if p, err := projectOf("", &o); p != "env-project" || err != nil {
+		t.Errorf("project %q, %v", p, err)
+	}
+	if p, err := projectOf("own", &o); p != "own" || err != nil {
+		t.Errorf("project %q, %v", p, err)
+	}
+	t.Setenv(projectEnv, "")
+	t.Setenv("DATASTORE_PROJECT_ID", "")
+	if _, err := projectOf("", &Options{}); err == nil {
+		t.Error("no project was taken")
+	}
+}
+
 func TestNewerFormat(t *testing.T) {
 	t.Parallel()
 	s, project := legs[0].server(t), emulator.Project()
@@ -112,7 +135,7 @@ func TestRampUp(t *testing.T) {
 		}
 		took(500) // what a second may do at once
 		for step, perSecond := range []int{500, 750, 1125, 1687} {
-			time.Sleep(r.created.Add(time.Duration(step)*rampStep + 30*time.Second).Sub(time.Now()))
+			time.Sleep(time.Until(r.created.Add(time.Duration(step)*rampStep + 30*time.Second)))
 			took(2 * perSecond)
 			if d := took(10 * perSecond); d < 9900*time.Millisecond || d > 10100*time.Millisecond {
 				t.Errorf("10 s at step %d took %s", step, d)

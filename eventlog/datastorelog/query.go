@@ -64,7 +64,9 @@ func (l *Log) results(ctx context.Context, q *datastore.Query, size int, target 
 		switch {
 		case errors.Is(err, iterator.Done):
 			return size, nil
-		case tooLarge(err) && n == 0 && size > 1:
+		case tooLarge(err) && n > 0:
+			return n, nil // the caller goes on behind them
+		case tooLarge(err) && size > 1:
 			continue
 		}
 		return size, unreachable(err)

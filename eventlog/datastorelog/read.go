@@ -103,7 +103,7 @@ func (s *scan) search(ctx context.Context) (blocks []*block, more bool, err erro
 
 // catchUp reads the blocks behind the known end until there are no more.
 func (s *scan) catchUp(ctx context.Context) (blocks []*block, more bool, err error) {
-	s.size = s.most(min(max(2, 2*s.size), s.log.blockSize.page()))
+	s.size = s.most(min(max(1, 2*s.size), s.log.blockSize.page()))
 	blocks, gap, err := s.log.lookupGap(ctx, s.shard, s.next, s.size)
 	if err == nil && gap { // not read at one moment, or damage
 		end, err := s.log.tail(ctx, s.shard)

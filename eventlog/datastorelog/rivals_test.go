@@ -22,7 +22,7 @@ func (noted) EventType() string { return "test.noted" }
 func TestRivalsAllMakeProgress(t *testing.T) {
 	t.Parallel()
 	eachLeg(t, func(t *testing.T, leg leg) {
-		const processes, streams, enough = 16, 3, 6
+		const processes, streams, enough = 16, 3, 4
 		s, project := leg.server(t), emulator.Project()
 		var lost atomic.Int64
 		logs := make([]*eventlog.Log, processes)

@@ -36,6 +36,7 @@ type wire struct {
 	calls map[string]int
 	bad   int
 	late  sync.WaitGroup
+	gate  chan struct{} // what is late waits for it, where there is one
 }
 
 // inject makes plan the plan of all later calls, which it counts anew.
@@ -96,7 +97,11 @@ func (w *wire) intercept(ctx context.Context, method string, req, reply any, cc 
 			s.Store(true)
 		}
 		w.late.Go(func() {
-			time.Sleep(rand.N(20 * time.Millisecond)) // on its way
+			if w.gate != nil {
+				<-w.gate
+			} else {
+				time.Sleep(rand.N(20 * time.Millisecond)) // on its way
+			}
 			_ = invoke(context.WithoutCancel(ctx), method, req, reply, cc, opts...)
 		})
 		return broken

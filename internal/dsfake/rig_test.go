@@ -3,6 +3,7 @@ package dsfake_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -164,8 +165,8 @@ func results(res *pb.RunQueryResponse) string {
 	for _, e := range res.Batch.EntityResults {
 		s := path(e.Entity.Key)
 		if res.Batch.EntityResultType == pb.EntityResult_PROJECTION {
-			for _, v := range e.Entity.Properties {
-				s += "=" + show(v)
+			for _, name := range slices.Sorted(maps.Keys(e.Entity.Properties)) {
+				s += "=" + show(e.Entity.Properties[name])
 			}
 		}
 		got = append(got, s)

@@ -30,12 +30,12 @@ func Hooks(reg prometheus.Registerer) (datastorelog.Hooks, error) {
 			Namespace: "rollforward", Subsystem: "datastore", Name: "call_duration_seconds", Help: "Time that calls took.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 14), NativeHistogramBucketFactor: 1.1,
 		}, []string{"method"})
-		reads   = prometheus.NewCounter(opts("entity_reads_total", "Entities read, as they are charged."))
+		reads   = prometheus.NewCounter(opts("entity_reads_total", "Entities read, as they are charged; one for a query that finds none."))
 		writes  = prometheus.NewCounter(opts("entity_writes_total", "Entities written."))
 		deletes = prometheus.NewCounter(opts("entity_deletes_total", "Entities deleted."))
-		entries = prometheus.NewCounter(opts("index_entries_total", "Index entries written."))
+		entries = prometheus.NewCounter(opts("index_entries_total", "Index entries written: two for each indexed value."))
 		small   = prometheus.NewCounter(opts("small_operations_total", "Results that the index answered alone."))
-		lost    = prometheus.NewCounter(opts("races_lost_total", "Writes that lost the race for their place in a shard."))
+		lost    = prometheus.NewCounter(opts("races_lost_total", "Writes that lost the race for their place in a shard. Many: other processes write the same shard."))
 	)
 	list := []prometheus.Collector{calls, took, reads, writes, deletes, entries, small, lost}
 	for i, c := range list {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log"
 	"maps"
+	"os"
 	"strings"
 	"testing"
 
@@ -32,8 +33,15 @@ func TestHooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	doc, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := make(map[string]float64)
 	for _, f := range families {
+		if row := fmt.Sprintf("| `%s` | %s |", f.GetName(), strings.ToLower(f.GetType().String())); !strings.Contains(string(doc), row) || !strings.Contains(string(doc), f.GetHelp()) {
+			t.Errorf("docs/metrics.md lacks %s … %s", row, f.GetHelp())
+		}
 		m := f.GetMetric()[0]
 		got[strings.TrimPrefix(f.GetName(), "rollforward_datastore_")] = m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 	}
