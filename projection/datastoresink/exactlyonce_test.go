@@ -119,3 +119,40 @@ func TestServerAway(t *testing.T) {
 		}
 	})
 }
+
+// TestLostCommit: a Reset and an Apply that were committed are done, whatever the answer
+// was; their function does not run for nothing.
+func TestLostCommit(t *testing.T) {
+	each(t, func(t *testing.T, l leg) {
+		for _, code := range []codes.Code{codes.Unavailable, codes.Internal, codes.InvalidArgument} {
+			t.Run(code.String(), func(t *testing.T) {
+				t.Parallel()
+				ctx, project := soon(t), emulator.Project()
+				var losing atomic.Bool
+				c := l.client(t, project, func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, o ...grpc.CallOption) error {
+					err := call(ctx, method, req, reply, cc, o...)
+					if err == nil && path.Base(method) == "Commit" && losing.CompareAndSwap(true, false) {
+						return status.Error(code, "lost")
+					}
+					return err
+				})
+				s := newSink(t, c, nil)
+				losing.Store(true)
+				if err := s.Reset(ctx, projection.Reset{Name: "p", Version: 1, Shards: 1}, datastoresink.Empty); err != nil {
+					t.Errorf("Reset: %v", err)
+				}
+				losing.Store(true)
+				runs := 0
+				err := s.Apply(ctx, projection.Batch{Name: "p", Version: 1, Moves: []projection.Move{{To: projection.Checkpoint{Revision: 3}}}},
+					func(tx *datastoresink.Tx) error {
+						runs++
+						return add(tx, "x", 1)
+					})
+				if err != nil || runs != 1 || losing.Load() {
+					t.Errorf("Apply: %v, after %d runs", err, runs)
+				}
+				wantItems(t, c, s, "p", map[string]int{"x": 1})
+			})
+		}
+	})
+}

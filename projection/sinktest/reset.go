@@ -70,6 +70,7 @@ func testResetVersions[T any](s *suite[T]) {
 	s.want(zero(5, 3), nil)
 	s.reset(5, 1, 2)
 	s.want(zero(1, 2), nil)
+	s.is(s.apply(move(2, 0, 1)), projection.ErrMoved) // there is no such shard any more
 	if err := s.apply(move(0, 0, 2)); err != nil {
 		s.Fatal(err)
 	}
