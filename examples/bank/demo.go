@@ -25,17 +25,41 @@ var (
 	householdBalances string
 )
 
-// demo shows what the bank can do, in a new directory. It fails when one of the
-// bank's promises does not hold.
-func demo(cmd *cobra.Command, _ []string) (err error) {
-	if cmd.Flags().Changed("log") {
+// demo shows what the bank can do, in a new directory or a new log in Datastore. It fails
+// when one of the bank's promises does not hold.
+func (s *site) demo(cmd *cobra.Command, _ []string) error {
+	if !cmd.Flags().Changed("log") {
+		return demoInDirectory(cmd)
+	}
+	if !s.store.InDatastore() {
 		return cli.Usage("the demonstration has a directory of its own; name a command to work on --log")
 	}
+	return s.with(cmd, cli.Create, func(ctx context.Context, log *eventlog.Log) (err error) {
+		name, err := s.store.Name()
+		if err != nil {
+			return err
+		}
+		switch p, err := log.Position(ctx); {
+		case err != nil:
+			return err
+		case !p.IsZero():
+			return fmt.Errorf("there is something in %s already: give the demonstration a namespace of its own", name)
+		}
+		model, closing, err := s.readModel(ctx, log)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, closing()) }()
+		return demonstrate(ctx, cmd.OutOrStdout(), name, log, model)
+	})
+}
+
+func demoInDirectory(cmd *cobra.Command) (err error) {
 	dir, err := os.MkdirTemp("", "bank-demo-")
 	if err != nil {
 		return err
 	}
-	ctx, out := cmd.Context(), cmd.OutOrStdout()
+	ctx := cmd.Context()
 	store, err := pebblelog.Open(dir, nil)
 	if err != nil {
 		return err
@@ -50,17 +74,25 @@ func demo(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, model.Close()) }()
+	return demonstrate(ctx, cmd.OutOrStdout(), dir, log, model)
+}
+
+// demonstrate works on an empty log, whose name is for people.
+func demonstrate(ctx context.Context, out io.Writer, name string, log *eventlog.Log, model *bank.ReadModel) error {
 	d := &demonstration{out: out, log: log, model: model}
-	fmt.Fprintf(out, "A bank on an event log of %d shards, in %s\n", log.Shards(), dir)
+	fmt.Fprintf(out, "A bank on an event log of %d shards, in %s\n", log.Shards(), name)
 	if err := d.run(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nThe data stays in %s. Look at it:\n\n", dir)
+	fmt.Fprintf(out, "\nThe data stays in %s. Look at it:\n\n", name)
+	if strings.ContainsAny(name, "?&") {
+		name = "'" + name + "'"
+	}
 	for _, look := range []string{
 		"examples/bank balances", "examples/bank statement %s judy", "examples/bank trace %s house", "examples/bank audit", "cmd/eventlog stats", "cmd/projector status",
 	} {
 		before, after, _ := strings.Cut(look, " %s")
-		fmt.Fprintf(out, "  go run ./%s --log %s%s\n", before, dir, after)
+		fmt.Fprintf(out, "  go run ./%s --log %s%s\n", before, name, after)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ to standard output, everything else to standard error. Exit status: 0 ok,
   bank order add --log data rent ada bob 700 EUR --first 2027-01-31
   bank audit --log data`,
 		Args: cobra.NoArgs,
-		RunE: demo,
+		RunE: s.demo,
 	}
 	s.addFlags(root)
 	root.AddCommand(newOpen(s), newDeposit(s), newWithdraw(s), newTerms(s), newFreeze(s), newThaw(s), newClose(s),
