@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/emulator"
 )
 
 // A neighbour is a command that runs beside others on one directory.
@@ -34,6 +34,7 @@ func (n *neighbour) start(t *testing.T) {
 	over := make(chan error, 1)
 	n.over = over
 	go func(cmd *exec.Cmd) { over <- cmd.Wait() }(n.cmd)
+	t.Cleanup(func() { _ = n.cmd.Process.Kill() })
 }
 
 // interrupt asks the command to end.
@@ -69,27 +70,12 @@ func (n *neighbour) alive(t *testing.T) {
 	}
 }
 
-// TestSideBySide runs two loads, the runner of sagas and the projector on one
-// directory, and other commands beside them, and kills one at random again and
-// again, whoever owns the directory. In the end the books are in order and nothing
-// acknowledged is lost.
+// TestSideBySide: on one directory, whoever owns it, with other commands beside.
 func TestSideBySide(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
-	must(t, at(log, "load", "--clients", "1", "--duration", "0s")...)
-	var acks []string
-	var list []*neighbour
-	for i := range 2 {
-		acks = append(acks, filepath.Join(dir, fmt.Sprint("acks", i)))
-		list = append(list, &neighbour{name: "bank", args: at(log, "load", "--clients", "4", "--duration", "5m", "--acks", acks[i])})
-	}
-	list = append(list, &neighbour{name: "sagarunner", args: []string{"--log", log}}, &neighbour{name: "projector", args: []string{"--log", log}})
-	for _, n := range list {
-		n.start(t)
-	}
-	for round := range rounds() - 1 {
-		moreAcks(t, list, acks)
+	besideEachOther(t, log, "", rounds()-1, func() {
 		for _, line := range []string{"balances", "statement load-0001", "trace nosuch"} {
 			if o := runBank(append(strings.Fields(line), "--log", log)...); strings.Contains(o.errOut, "held") {
 				t.Errorf("bank %s beside others: %+v", line, o)
@@ -97,6 +83,49 @@ func TestSideBySide(t *testing.T) {
 		}
 		outputOf(t, "eventlog", "stats", "--log", log)
 		outputOf(t, "eventlog", "read", "--limit", "3", "--log", log)
+	}, func() {
+		outputOf(t, "eventlog", "verify", "--log", log)
+		backup := filepath.Join(dir, "backup")
+		outputOf(t, "eventlog", "backup", backup, "--log", log)
+		outputOf(t, "eventlog", "verify", "--log", backup)
+	})
+}
+
+// TestSideBySideInDatastore: on one log in Datastore, where half of the processes are woken over
+// Pub/Sub and for the others every notification is lost.
+func TestSideBySideInDatastore(t *testing.T) {
+	for _, k := range clouds {
+		t.Run(k.String(), func(t *testing.T) {
+			t.Setenv("PUBSUB_EMULATOR_HOST", emulator.PubSub.Host(t))
+			besideEachOther(t, inCloud(t, k), "pubsub://"+emulator.Project()+"/bells", rounds()-1, func() {}, func() {})
+		})
+	}
+}
+
+// besideEachOther runs two loads, two runners of sagas and two projectors on one log, kills
+// one at random again and again and starts it anew, and does between in between. In the
+// end the books are in order, nothing acknowledged is lost, and the read model is what
+// a replay makes of the log.
+func besideEachOther(t *testing.T, log, notify string, rounds int, between, late func()) {
+	t.Helper()
+	must(t, at(log, "load", "--clients", "1", "--accounts", "20", "--duration", "0s")...)
+	var acks []string
+	var list []*neighbour
+	for i := range 2 {
+		acks = append(acks, filepath.Join(t.TempDir(), "acks"))
+		list = append(list, &neighbour{name: "bank", args: []string{"load", "--without-sagas", "--clients", "4", "--accounts", "20", "--duration", "10m", "--acks", acks[i]}},
+			&neighbour{name: "sagarunner"}, &neighbour{name: "projector"})
+	}
+	for i, n := range list {
+		n.args = append(n.args, "--log", log)
+		if notify != "" && i < len(list)/2 {
+			n.args = append(n.args, "--notify", notify)
+		}
+		n.start(t)
+	}
+	for round := range rounds {
+		moreAcks(t, list, acks)
+		between()
 		n := list[rand.IntN(len(list))]
 		if err := n.cmd.Process.Kill(); err != nil {
 			t.Fatal(err)
@@ -106,19 +135,20 @@ func TestSideBySide(t *testing.T) {
 		n.start(t)
 	}
 	moreAcks(t, list, acks)
-	outputOf(t, "eventlog", "verify", "--log", log)
-	backup := filepath.Join(dir, "backup")
-	outputOf(t, "eventlog", "backup", backup, "--log", log)
-	outputOf(t, "eventlog", "verify", "--log", backup)
-	for _, part := range [][]*neighbour{list[:2], list[2:]} { // a load ends when no step is left to be done
-		for _, n := range part {
-			n.interrupt(t)
+	late()
+	for _, name := range []string{"bank", "sagarunner", "projector"} { // a load ends when its transfers have
+		for _, n := range list {
+			if n.name == name {
+				n.interrupt(t)
+			}
 		}
-		for _, n := range part {
-			n.ends(t)
+		for _, n := range list {
+			if n.name == name {
+				n.ends(t)
+			}
 		}
 	}
-	must(t, at(log, "load", "--clients", "1", "--duration", "0s")...) // decides on what waits
+	must(t, at(log, "load", "--clients", "1", "--accounts", "20", "--duration", "0s")...) // decides on what waits
 	for _, file := range acks {
 		if o := runBank(at(log, "audit", "--acks", file)...); o.status != cli.OK {
 			t.Errorf("exit status %d\n%s%s", o.status, o.out, o.errOut)
@@ -136,7 +166,7 @@ func moreAcks(t *testing.T, list []*neighbour, acks []string) {
 		}
 		return bytes.Count(text, []byte("\n"))
 	}
-	deadline := time.After(time.Minute)
+	deadline := time.After(2 * time.Minute)
 	for _, file := range acks {
 		for want := count(file) + 1 + rand.IntN(20); count(file) < want; {
 			for _, n := range list {

@@ -60,6 +60,15 @@ func rounds() int {
 	return 3
 }
 
+// process is this binary as one of the bank's commands.
+func process(command string, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "BANK_TEST_COMMAND="+command)
+	errOut := new(bytes.Buffer)
+	cmd.Stderr = errOut
+	return cmd, errOut
+}
+
 // awaitAcks returns when a running load has so many acknowledgements in its file,
 // with what will say how it ended.
 func awaitAcks(t *testing.T, cmd *exec.Cmd, stderr *bytes.Buffer, acks string, n int) (over chan error) {
