@@ -10,10 +10,13 @@ import (
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/datastorelog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
+	"github.com/rollforward/rollforward/internal/dsfake"
 )
 
 // An entry is the event of most tests, a diary what a stream of them folds
@@ -85,6 +88,43 @@ func eachDriver(t *testing.T, o *eventlog.Options, f func(t *testing.T, l *event
 		t.Parallel()
 		f(t, embedded(t, o))
 	})
+	t.Run("remotelog", func(t *testing.T) {
+		t.Parallel()
+		f(t, over(t, shared(t), o))
+	})
+	t.Run("datastorelog", func(t *testing.T) {
+		t.Parallel()
+		f(t, over(t, inDatastore(t), o))
+	})
+}
+
+// shared is a directory that another process has.
+func shared(t testing.TB) driver.Log {
+	t.Helper()
+	dir := t.TempDir()
+	o := &remotelog.Options{Store: pebblelog.Options{MemTableSize: 8 << 20, Reserve: -1}}
+	owner, err := remotelog.Open(context.Background(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = owner.Close() })
+	d, err := remotelog.Open(context.Background(), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// inDatastore is a Datastore of the test's own.
+func inDatastore(t testing.TB) driver.Log {
+	t.Helper()
+	s := dsfake.New(nil)
+	t.Cleanup(func() { _ = s.Close() })
+	d, err := datastorelog.Open(context.Background(), "test", &datastorelog.Options{ClientOptions: s.ClientOptions(), RampUp: datastorelog.RampUpOff})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // add appends entries, which must succeed.

@@ -10,6 +10,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/internal/emulator"
+	"github.com/rollforward/rollforward/internal/relaxedbench"
 )
 
 // BenchmarkGroupCommit compares, in one run on each server, appends of 64 callers
@@ -81,6 +82,29 @@ func each(b *testing.B, callers int, d time.Duration, f func(context.Context, in
 		n += c
 	}
 	return float64(n)
+}
+
+// BenchmarkRelaxed compares, in one run on each server, relaxed appends to one shard with
+// strict ones, from one process and from four.
+func BenchmarkRelaxed(b *testing.B) {
+	for _, leg := range legs {
+		b.Run(leg.name, func(b *testing.B) {
+			s, project := leg.server(b), emulator.Project()
+			for b.Loop() {
+				r, err := relaxedbench.Run(b.Context(), relaxedbench.Config{Open: func() (driver.Log, error) { return Open(b.Context(), project, s.with(nil)) }})
+				if err != nil {
+					b.Fatal(err)
+				}
+				acknowledged, folded := r.Ratio()
+				b.ReportMetric(r.StrictOne.Acknowledged, "strict/s")
+				b.ReportMetric(r.RelaxedOne.Acknowledged, "relaxed/s")
+				b.ReportMetric(r.Strict.Acknowledged, "4-strict/s")
+				b.ReportMetric(r.Relaxed.Acknowledged, "4-relaxed/s")
+				b.ReportMetric(acknowledged, "x")
+				b.ReportMetric(folded, "x-folded")
+			}
+		})
+	}
 }
 
 // BenchmarkReplay measures what a reader of one shard takes, in blocks of 100.
