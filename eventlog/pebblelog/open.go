@@ -91,7 +91,11 @@ func checkMarked(o *Options, dir string) error {
 	case o.MustExist:
 		return fmt.Errorf("%s: no event log in this directory: %w", dir, fs.ErrNotExist)
 	}
-	return checkEmpty(o.FS, dir)
+	err = checkEmpty(o.FS, dir)
+	if _, marked := o.FS.Stat(o.FS.PathJoin(dir, formatFile)); marked == nil {
+		return nil // somebody has just begun it
+	}
+	return err
 }
 
 // makeDir makes dir and its missing parents, and syncs the directories that

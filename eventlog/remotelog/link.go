@@ -2,6 +2,7 @@ package remotelog
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -83,7 +84,7 @@ func (l *link) run() {
 		l.room.Broadcast()
 		l.mu.Unlock()
 		if err := l.write(b); err != nil {
-			l.end(err)
+			l.end(fmt.Errorf("%w: %w", errGone, err))
 			return
 		}
 		l.mu.Lock()

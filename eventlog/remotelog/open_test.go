@@ -35,8 +35,18 @@ func (l *Log) owns() bool {
 
 func mustWrite(t *testing.T, l driver.Log, rev driver.Revision) {
 	t.Helper()
-	if err := l.Write(t.Context(), put(rev, 10)); err != nil {
-		t.Fatalf("write %d: %v", rev, err)
+	var lost *driver.TailError
+	unknown := false
+	for {
+		err := l.Write(t.Context(), put(rev, 10))
+		switch {
+		case errors.Is(err, driver.ErrUnknown): // its owner has just gone: it is repeated, as eventlog does
+			unknown = true
+		case err == nil, unknown && errors.As(err, &lost) && lost.Tail == rev:
+			return
+		default:
+			t.Fatalf("write %d: %v", rev, err)
+		}
 	}
 }
 
