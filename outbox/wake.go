@@ -104,6 +104,7 @@ func (r *Runner) listen(ctx context.Context, b *bells) {
 	}}
 	line.Listen(ctx, func(m *message.Message) {
 		bell, err := doorbell.Decode(m)
+		doorbell.Wake(r.Log, bell, err == nil)
 		b.answer(bell, err == nil)
 		m.Ack()
 	})
@@ -138,6 +139,7 @@ func (r *Runner) checkRouted() error {
 }
 
 func (r *Runner) ring(b doorbell.Bell, ok bool) {
+	doorbell.Wake(r.Log, b, ok)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for e := range r.runs {

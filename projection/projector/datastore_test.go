@@ -88,8 +88,8 @@ func TestDatastore(t *testing.T) {
 			case status := <-ended:
 				t.Fatalf("status %d: %s", status, stderr)
 			}
-			if got := must("status"); !strings.Contains(got, "?") || !strings.Contains(got, "postings") {
-				t.Errorf("status while another process has the log: %s", got)
+			if got := must("status"); !strings.Contains(got, "ok") || !strings.Contains(got, "postings") {
+				t.Errorf("status beside the projector: %s", got)
 			}
 			stop()
 			if status := <-ended; status != cli.OK {

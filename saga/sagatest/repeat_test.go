@@ -166,7 +166,7 @@ func TestTroubles(t *testing.T) {
 	t.Parallel()
 	s := sagaOf(noting("one"), noting("two"))
 	lives, messages := 0, 0
-	for seed := range uint64(20) {
+	for seed := range uint64(100) {
 		failed, calls := failures(t, s, nil, seed+1, func(w *World) {
 			w.When(func(tx *eventlog.Tx) error { return s.Start(tx, "1", nothing{}) })
 			Ended(w, s, "1", saga.Completed)
@@ -182,7 +182,7 @@ func TestTroubles(t *testing.T) {
 			t.Errorf("seed %d: %v", seed+1, failed)
 		}
 	}
-	if lives < 10 || messages < 3 {
+	if lives < 100 || messages < 5 {
 		t.Errorf("%d crashes, messages repeated or late in %d runs: this shows little", lives, messages)
 	}
 }
