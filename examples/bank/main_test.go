@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	case "bank":
 		main()
 	case "projector":
-		projector.Main(projector.Options{Projections: bank.Projections(), DB: bank.ReadModelFile})
+		projector.Main(projector.Options{Projections: bank.Projections(), Datastore: bank.DatastoreProjections(), DB: bank.ReadModelFile})
 	case "sagarunner":
 		sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()})
 	case "eventlog":

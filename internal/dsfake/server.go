@@ -61,6 +61,22 @@ func (s *Server) Up() {
 	}(s.grpc, s.socket, s.ended)
 }
 
+// Listen serves on a port of this machine, too, until Down: for processes of their own. It
+// returns the address, host:port.
+func (s *Server) Listen() (string, error) {
+	s.serving.Lock()
+	defer s.serving.Unlock()
+	if s.grpc == nil {
+		return "", errDown
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	go s.grpc.Serve(l) // ends by Stop
+	return l.Addr().String(), nil
+}
+
 // Down breaks all connections and accepts no more; clients try again until Up.
 // Calls under way may still be applied; their answers are lost.
 func (s *Server) Down() {

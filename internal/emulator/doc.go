@@ -7,7 +7,8 @@
 // restart a server starts its own.
 //
 // An emulator that is missing skips the test and says so in one loud line a test
-// binary; with EMULATORS=require it fails the test. They come with the Google
+// binary; with EMULATORS=require it fails the test. With the race detector no emulator is
+// used, which is said as loudly, but in soaks (ROLLFORWARD_SOAK). They come with the Google
 // Cloud SDK (its root is where the gcloud on PATH leads to) and run on the java
 // on PATH.
 //

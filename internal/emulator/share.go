@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -49,6 +50,9 @@ func (k Kind) Require(t testing.TB) {
 	t.Helper()
 	_, _, err := k.find()
 	switch {
+	case raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "":
+		k.tell(errRace)
+		t.Skip(errRace)
 	case err == nil:
 	case os.Getenv("EMULATORS") == "require":
 		t.Fatalf("EMULATORS=require, and there is no %v: %v", k, err)
@@ -57,6 +61,10 @@ func (k Kind) Require(t testing.TB) {
 		t.Skipf("there is no %v: %v", k, err)
 	}
 }
+
+// errRace: what the race detector finds it finds on the fakes, and most of an emulator's
+// time is waiting.
+var errRace = errors.New("it runs in the tests without the race detector, and in soaks")
 
 // tell prints one loud line for each kind that is missing.
 func (k Kind) tell(err error) {
