@@ -128,8 +128,10 @@ func TestImage(t *testing.T) {
 
 // programs are what the image holds and manifests run.
 var programs = map[string]func(){
-	"/eventlog":   logcmd.Main,
-	"/projector":  func() { projector.Main(projector.Options{Projections: bank.Projections(), Datastore: bank.DatastoreProjections(), DB: bank.ReadModelFile}) },
+	"/eventlog": logcmd.Main,
+	"/projector": func() {
+		projector.Main(projector.Options{Projections: bank.Projections(), Datastore: bank.DatastoreProjections(), DB: bank.ReadModelFile})
+	},
 	"/sagarunner": func() { sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()}) },
 }
 
