@@ -32,7 +32,7 @@ type Log struct {
 	gate  sync.RWMutex    // a Write holds it for reading
 	alive context.Context // ends with Close
 	end   context.CancelFunc
-	work  sync.WaitGroup // transactions that are given up
+	work  rest
 }
 
 // Open opens the log of a project, and creates it when there is none, unless o says
@@ -96,7 +96,7 @@ func (l *Log) Close() error {
 	}
 	l.end()
 	l.gate.Unlock()
-	l.work.Wait()
+	l.work.close()
 	if err := l.client.Close(); err != nil {
 		return l.wrap(err)
 	}
