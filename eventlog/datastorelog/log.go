@@ -103,9 +103,11 @@ func (l *Log) Close() error {
 	return nil
 }
 
-// enter lets a Write in; leave must follow.
+// enter lets a Write in; leave must follow. It does not wait.
 func (l *Log) enter(ctx context.Context) error {
-	l.gate.RLock()
+	if !l.gate.TryRLock() { // Close waits for the Writes before
+		return driver.ErrClosed
+	}
 	if err := l.err(ctx); err != nil {
 		l.gate.RUnlock()
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/internal/emulator"
 )
 
@@ -40,4 +42,34 @@ func TestUpdateOutlivesTheLog(t *testing.T) {
 		}
 		d.work.work.Wait()
 	})
+}
+
+// TestWriteWhileClosing: a Write that comes while Close waits for another one does not
+// wait.
+func TestWriteWhileClosing(t *testing.T) {
+	t.Parallel()
+	held, release := make(chan struct{}), make(chan struct{})
+	hold := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if path.Base(method) == "RunQuery" {
+			close(held)
+			<-release
+		}
+		return invoke(ctx, method, req, reply, cc, opts...)
+	}
+	l := legs[0].server(t).open(t, emulator.Project(), &Options{ClientOptions: []option.ClientOption{option.WithGRPCDialOption(grpc.WithChainUnaryInterceptor(hold))}})
+	first, closing := make(chan error, 1), make(chan error, 1)
+	go func() { first <- l.Write(t.Context(), driver.Write{Batches: []driver.Batch{commits(0, 1)}}) }()
+	<-held
+	go func() { closing <- l.Close() }()
+	for l.gate.TryRLock() { // until Close waits
+		l.gate.RUnlock()
+		runtime.Gosched()
+	}
+	if err := l.Write(t.Context(), driver.Write{Batches: []driver.Batch{commits(1, 1)}}); !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("%v, expected ErrClosed", err)
+	}
+	close(release)
+	if err := errors.Join(<-first, <-closing); err != nil {
+		t.Error(err)
+	}
 }
