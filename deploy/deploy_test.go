@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -127,8 +128,10 @@ func TestImage(t *testing.T) {
 
 // programs are what the image holds and manifests run.
 var programs = map[string]func(){
-	"/eventlog":   logcmd.Main,
-	"/projector":  func() { projector.Main(projector.Options{Projections: bank.Projections(), DB: bank.ReadModelFile}) },
+	"/eventlog": logcmd.Main,
+	"/projector": func() {
+		projector.Main(projector.Options{Projections: bank.Projections(), Datastore: bank.DatastoreProjections(), DB: bank.ReadModelFile})
+	},
 	"/sagarunner": func() { sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()}) },
 }
 
@@ -157,6 +160,10 @@ func TestManifests(t *testing.T) {
 			t.Errorf("%s: accounts.tf has no account %s", file, account)
 		}
 		c := in.Containers[0]
+		writes := !slices.Equal(c.Command, []string{"/eventlog"})
+		if !regexp.MustCompile(`(?m)^    ` + account + ` += \{ writes = ` + strconv.FormatBool(writes) + `,`).MatchString(read(t, "terraform/accounts.tf")) {
+			t.Errorf("%s: what runs as %s writes into the database: %v", file, account, writes)
+		}
 		if len(c.Command) != 1 || c.Image != "registry/image" {
 			t.Errorf("%s: it runs %v of %s", file, c.Command, c.Image)
 			continue

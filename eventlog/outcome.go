@@ -42,6 +42,12 @@ func (l *Log) write(g *group) error {
 			return err
 		case errors.Is(err, driver.ErrStale):
 			return err
+		case errors.Is(err, driver.ErrBeside) && lost && g.commits > 0:
+			// It will be refused each time, so its place has to be taken by something else.
+			if ours, known := l.place(g); known && ours {
+				l.observeGroup(g, time.Since(begin))
+				return nil
+			}
 		case errors.Is(err, ErrUnknown) && errors.Is(err, ErrClosed):
 			return err // the store takes no more writes: the doubt stays
 		case errors.Is(err, ErrUnknown):

@@ -2,8 +2,9 @@
 locals {
   accounts = {
     sagarunner = { writes = true, hears = true, rings = true }
-    projector  = { writes = false, hears = true, rings = false }
+    projector  = { writes = true, hears = true, rings = false } # the read models
     bank       = { writes = true, hears = true, rings = true }
+    verify     = { writes = false, hears = false, rings = false }
   }
 }
 
@@ -12,6 +13,8 @@ resource "google_service_account" "of" {
 
   account_id   = "rollforward-${each.key}"
   display_name = "Rollforward: ${each.key}"
+
+  depends_on = [google_project_service.needed]
 }
 
 # This database and no other one of the project.
@@ -55,6 +58,8 @@ resource "google_project_iam_custom_role" "doorbell" {
     "pubsub.subscriptions.create",
     "pubsub.subscriptions.delete",
   ]
+
+  depends_on = [google_project_service.needed]
 }
 
 resource "google_project_iam_member" "hears" {

@@ -2,7 +2,9 @@
 resource "google_project_service" "needed" {
   for_each = toset([
     "artifactregistry.googleapis.com",
-    "firestore.googleapis.com",
+    "cloudresourcemanager.googleapis.com", # who may do what in the project
+    "datastore.googleapis.com",            # the data
+    "firestore.googleapis.com",            # the database itself
     "iam.googleapis.com",
     "pubsub.googleapis.com",
     "run.googleapis.com",

@@ -58,6 +58,8 @@ resource "google_pubsub_subscription" "dead" {
 # Pub/Sub itself moves the dead letters, and must be allowed to.
 data "google_project" "this" {
   project_id = var.project
+
+  depends_on = [google_project_service.needed]
 }
 
 locals {

@@ -95,12 +95,12 @@ type guest struct {
 	put  *block // the first of them
 }
 
-// end gives the transaction up if nobody did.
+// end gives the transaction up if nobody did. While a Write has it in hand, that
+// one ends it: nobody waits for that whose ctx has ended.
 func (g *guest) end(l *Log) {
-	if g == nil || g.tx == nil {
+	if g == nil || g.tx == nil || !g.mu.TryLock() {
 		return
 	}
-	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.over && !g.used {
 		g.over = true
@@ -140,7 +140,7 @@ func (a *attempt) commitGuest(ctx context.Context) error {
 	}
 	g.mark, g.put = a.mark, a.puts[0]
 	err := a.in(ctx, g.tx, &g.sent, a.mutations(), func() { g.used = true })
-	g.over = !errors.Is(err, driver.ErrUnknown)
+	g.over = !g.used || !errors.Is(err, driver.ErrUnknown)
 	if errors.As(err, new(*againError)) {
 		return fmt.Errorf("%w: %w", driver.ErrStale, err)
 	}

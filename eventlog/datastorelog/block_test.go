@@ -228,7 +228,7 @@ func TestStoredEntities(t *testing.T) {
 	}}
 	m := mark{id: [16]byte{1, 2, 3}, call: [16]byte{4, 5, 6}}
 	var out strings.Builder
-	l := &Log{kinds: (&Options{Kind: defaultKind}).kinds()}
+	l := &Log{kinds: (&Options{Kind: DefaultKind}).kinds()}
 	for _, b := range append(pack(batch, 5, m), pack(driver.Batch{Shard: 12, First: 19}, 6, m)...) {
 		props, _ := b.Save()
 		fmt.Fprintf(&out, "%s\n%s", l.blockKey(b.shard, b.number), listed(props))

@@ -62,7 +62,8 @@ func dial(ctx context.Context, project string, o *Options) (*datastore.Client, e
 			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials())))
 	}
 	opts = append(opts, o.ClientOptions...)
-	client, err := datastore.NewClientWithDatabase(ctx, project, o.Database, opts...)
+	// Credentials may keep the context to renew their tokens: it must not end.
+	client, err := datastore.NewClientWithDatabase(context.WithoutCancel(ctx), project, o.Database, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("project %s: %w", project, err)
 	}

@@ -32,7 +32,7 @@ type Log struct {
 	gate  sync.RWMutex    // a Write holds it for reading
 	alive context.Context // ends with Close
 	end   context.CancelFunc
-	work  sync.WaitGroup // transactions that are given up
+	work  rest
 }
 
 // Open opens the log of a project, and creates it when there is none, unless o says
@@ -96,16 +96,18 @@ func (l *Log) Close() error {
 	}
 	l.end()
 	l.gate.Unlock()
-	l.work.Wait()
+	l.work.close()
 	if err := l.client.Close(); err != nil {
 		return l.wrap(err)
 	}
 	return nil
 }
 
-// enter lets a Write in; leave must follow.
+// enter lets a Write in; leave must follow. It does not wait.
 func (l *Log) enter(ctx context.Context) error {
-	l.gate.RLock()
+	if !l.gate.TryRLock() { // Close waits for the Writes before
+		return driver.ErrClosed
+	}
 	if err := l.err(ctx); err != nil {
 		l.gate.RUnlock()
 		return err

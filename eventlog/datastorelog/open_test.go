@@ -44,7 +44,7 @@ func TestEnvironment(t *testing.T) {
 	t.Setenv(emulatorEnv, "http://env:1")
 	t.Setenv(projectEnv, "env-project")
 	o, err := (*Options)(nil).withDefaults()
-	if err != nil || o.Emulator != "env:1" || o.Kind != defaultKind || o.Timeout != defaultTimeout {
+	if err != nil || o.Emulator != "env:1" || o.Kind != DefaultKind || o.Timeout != defaultTimeout {
 		t.Errorf("%+v, %v", o, err)
 	}
 	if o, err = (&Options{Emulator: "own:1"}).withDefaults(); err != nil || o.Emulator != "own:1" {

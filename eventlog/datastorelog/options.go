@@ -35,8 +35,10 @@ type Options struct {
 	Hooks Hooks
 }
 
+// DefaultKind is the default of Options.Kind.
+const DefaultKind = "Rollforward"
+
 const (
-	defaultKind    = "Rollforward"
 	defaultTimeout = 10 * time.Second
 	emulatorEnv    = "DATASTORE_EMULATOR_HOST"
 )
@@ -47,7 +49,7 @@ func (o *Options) withDefaults() (Options, error) {
 		out = *o
 	}
 	if out.Kind == "" {
-		out.Kind = defaultKind
+		out.Kind = DefaultKind
 	}
 	if out.Timeout == 0 {
 		out.Timeout = defaultTimeout

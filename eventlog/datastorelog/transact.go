@@ -66,9 +66,10 @@ func (a *attempt) in(ctx context.Context, tx *datastore.Transaction, s *sent, mu
 
 // giveUp frees the locks of a transaction, also of one that may still be under
 // way: then either of both wins. Locks that it cannot free last until the service
-// takes the transaction for dead, about a minute. Nobody waits for it but Close.
+// takes the transaction for dead, about a minute. Nobody waits for it but Close,
+// and behind that it is not tried.
 func (l *Log) giveUp(tx *datastore.Transaction) {
-	l.work.Go(func() {
+	l.work.do(func() {
 		for n := range 3 {
 			err := tx.Rollback()
 			if err == nil || definite(status.Code(err)) || sleep(l.alive, jitter.N(pauseAfter(n))) != nil {

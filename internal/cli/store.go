@@ -69,14 +69,19 @@ func (s *Store) Datastore() (project string, o *datastorelog.Options, err error)
 	return project, o, err
 }
 
-// Dial connects with the database of a log in Datastore, for what is kept beside the log.
+// Dial connects with the database of a log in Datastore, for what is kept beside the log,
+// and says in which namespace: that of the log, followed by its kind where it is not the
+// default one, for the logs of a namespace have their kinds apart and nothing else.
 func (s *Store) Dial(ctx context.Context) (client *datastore.Client, namespace string, err error) {
 	project, o, err := s.Datastore()
 	if err != nil {
 		return nil, "", err
 	}
 	client, err = datastorelog.Dial(ctx, project, o)
-	return client, o.Namespace, err
+	if namespace = o.Namespace; o.Kind != "" && o.Kind != datastorelog.DefaultKind {
+		namespace = strings.TrimPrefix(namespace+"."+o.Kind, ".")
+	}
+	return client, namespace, err
 }
 
 // Access is what a command wants with a log.

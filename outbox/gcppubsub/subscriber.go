@@ -64,7 +64,7 @@ func (s *Subscriber) subscribe(ctx context.Context, topic string) (*subscription
 	if !s.begin() {
 		return nil, ErrClosed
 	}
-	ctx, end := context.WithCancel(ctx)
+	ctx, end := s.until(ctx)
 	sub, err := s.connect(ctx, topic)
 	if err != nil {
 		end()
@@ -72,6 +72,12 @@ func (s *Subscriber) subscribe(ctx context.Context, topic string) (*subscription
 		return nil, err
 	}
 	sub.cancel = end
+	return sub, nil
+}
+
+// until returns a ctx that ends with the Subscriber, too.
+func (s *Subscriber) until(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, end := context.WithCancel(ctx)
 	go func() {
 		select {
 		case <-s.closing:
@@ -79,7 +85,7 @@ func (s *Subscriber) subscribe(ctx context.Context, topic string) (*subscription
 		case <-ctx.Done():
 		}
 	}()
-	return sub, nil
+	return ctx, end
 }
 
 func (s *Subscriber) begin() bool {
@@ -143,7 +149,9 @@ func (s *Subscriber) SubscribeInitialize(topic string) error {
 		return ErrClosed
 	}
 	defer s.running.Done()
-	sub, err := s.connect(context.Background(), topic)
+	ctx, end := s.until(context.Background())
+	defer end()
+	sub, err := s.connect(ctx, topic)
 	if err != nil {
 		return fmt.Errorf("gcppubsub: subscribe to %s: %w", topic, err)
 	}

@@ -59,14 +59,15 @@ func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx)
 			return err
 		}
 	}
-	t, err := s.client.NewTransaction(ctx)
+	span := newSpan(ctx)
+	t, err := s.client.NewTransaction(span)
 	if err != nil {
 		return err
 	}
 	committed := false
 	defer func() {
 		if !committed {
-			rollback(ctx, t)
+			rollback(span, t)
 		}
 	}()
 	get := func(_ context.Context, keys []*datastore.Key, dst any) error { return t.GetMulti(keys, dst) }
@@ -95,7 +96,9 @@ func (s *Sink) attempt(ctx context.Context, c change, look bool, fn func(tx *Tx)
 // rollback releases the locks of a transaction. Where that fails they end when the
 // server finds it idle, a minute later, and everybody waits for that: so whatever the
 // error is, it is tried again.
-func rollback(ctx context.Context, t *datastore.Transaction) {
+func rollback(s *span, t *datastore.Transaction) {
+	ctx, cancel := s.last(lastWords)
+	defer cancel()
 	for n := 1; n <= 3; n++ {
 		if t.Rollback() == nil || pause(ctx, n) != nil {
 			return

@@ -6,9 +6,8 @@
 // Its sub-commands run the projections until SIGTERM, rebuild one, and show how
 // they fare; health and metrics are served over HTTP where that is asked for. It works on
 // a log in a directory (package pebblelog) and a read model in an SQLite file (package
-// sqlsink), or on both in Datastore (package datastoresink). One process holds a directory at a
-// time: a program that writes to the log meanwhile runs its projections itself,
-// with a projection.Runner.
+// sqlsink), or on both in Datastore (packages datastorelog and datastoresink). Programs that
+// write to the log meanwhile share it: see package remotelog for a directory.
 package projector
 
 import (
@@ -47,18 +46,18 @@ func newCommandAt(s *site) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "projector",
 		Short: "Keep read models up to date with an event log",
-		Long: `projector follows the event log in a directory and keeps read models in an
-SQLite file up to date. Each event takes effect exactly once, however often
+		Long: `projector follows an event log and keeps read models up to date: of a log in a
+directory in an SQLite file, of one in Datastore in its database, or in the
+SQLite file that --db names. Each event takes effect exactly once, however often
 projector is stopped, killed and started again.
 
 Without a sub-command it runs until SIGINT or SIGTERM (see "projector run").
-One process holds a log's directory at a time: while a program that writes has
-it open, projector says who. Results go to standard output (-o table, json or
+Other commands may have the log open meanwhile. Results go to standard output (-o table, json or
 jsonl), everything else to standard error. Exit status: 0 ok, 1 failed, 2 wrong
 usage.`,
 		Example: `  projector --log data
   projector --log data --listen 127.0.0.1:9464 --log-format json
-  projector --log data --notify pubsub://my-project/eventlog.commits
+  projector --log datastore://my-project/bank --notify pubsub://my-project/eventlog.commits
   projector status --log data
   projector rebuild balances --log data`,
 		Args: cobra.NoArgs,

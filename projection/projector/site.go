@@ -37,7 +37,7 @@ type site struct {
 
 func (s *site) addFlags(cmd *cobra.Command) {
 	s.store.AddFlag(cmd)
-	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: the variable "+dbVariable+", else "+s.file("DIR")+")")
+	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: the variable "+dbVariable+", else "+s.file("DIR")+", or Datastore where the log is there)")
 	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
 }
 
