@@ -466,3 +466,30 @@ func TestRelaxedSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestTimelineWhileFolded: what is folded while a timeline is read is in it once,
+// in its place, also where a fold takes cells of which some were passed already.
+func TestTimelineWhileFolded(t *testing.T) {
+	t.Parallel()
+	l, _ := process(t, memlog.NewStore(), eventlog.Options{Shards: 1, FoldAfter: -1}, 0)
+	const n = 300
+	for range n {
+		loose(t, l, "s", strings.Repeat("x", 10_000))
+	}
+	seen, last := map[eventlog.ID]int{}, (*eventlog.Record)(nil)
+	for r, err := range l.Read(t.Context(), eventlog.Query{Stream: "s", Timeline: true}) {
+		is(t, err, nil)
+		if last == nil {
+			fold(t, l)
+		} else if comparePlaces(*last, r) >= 0 {
+			t.Errorf("%s stands behind %s", r.ID, last.ID)
+		}
+		if seen[r.ID]++; seen[r.ID] > 1 {
+			t.Errorf("%s comes again", r.ID)
+		}
+		last = &r
+	}
+	if len(seen) != n {
+		t.Errorf("%d of %d", len(seen), n)
+	}
+}
