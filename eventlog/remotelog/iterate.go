@@ -47,7 +47,7 @@ func (s *session) iterate(ctx context.Context, wg *sync.WaitGroup, f frame, d *d
 			return pages(ctx, s, f.id, r, log.Keys(ctx, shard, prefix, after), appendKey)
 		}
 	case askCells:
-		from, to, limit := d.string(), d.string(), d.int(1<<62-1)
+		from, to, limit := d.string(), d.string(), d.int(maxLimit)
 		work = func(ctx context.Context, r *request) error {
 			return pages(ctx, s, f.id, r, log.Cells(ctx, from, to, limit), appendCell)
 		}
