@@ -293,6 +293,34 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// TestCloseBesideSlowReaders: who takes nothing, and who goes on reading, do not keep
+// the server from closing.
+func TestCloseBesideSlowReaders(t *testing.T) {
+	t.Parallel()
+	store, s := served(t, nil)
+	for rev := driver.Revision(1); rev <= 40; rev++ {
+		if err := store.Write(t.Context(), put(rev, 500_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, in := raw(t, s)
+	for id := range uint64(30) {
+		if _, err := conn.Write(rawFrame(askRead, id, 0, 0, 0, 0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := readFrame(in); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := s.Config.Handler.(*Handler).Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > writeTimeout/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // TestTooManyIterations of one client are refused, not remembered.
 func TestTooManyIterations(t *testing.T) {
 	t.Parallel()

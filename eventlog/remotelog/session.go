@@ -208,11 +208,16 @@ func (s *session) ask(ctx context.Context, wg *sync.WaitGroup, id uint64, f func
 }
 
 // finish refuses what comes from now on, waits for the Writes under way to be
-// answered, and ends the connection.
+// answered, and ends the connection. A client that takes nothing holds up nobody.
 func (s *session) finish() {
 	s.mu.Lock()
 	s.finishing = true
+	link := s.link
 	s.mu.Unlock()
+	if link == nil {
+		return // it ends before it has begun
+	}
+	link.hurry()
 	done := make(chan struct{})
 	go func() {
 		s.under.Wait()
@@ -225,10 +230,10 @@ func (s *session) finish() {
 	case <-timer.C:
 	}
 	s.mu.Lock()
-	link := s.link
-	s.mu.Unlock()
-	if link != nil {
-		link.drained()
-		link.end(errGone)
+	for _, r := range s.requests {
+		r.cancel()
 	}
+	s.mu.Unlock()
+	link.drained()
+	link.end(errGone)
 }
