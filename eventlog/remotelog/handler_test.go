@@ -2,6 +2,7 @@ package remotelog
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -392,4 +394,23 @@ func (l slowLog) Write(ctx context.Context, w driver.Write) error {
 	close(l.reached)
 	<-l.gate
 	return l.Log.Write(ctx, w)
+}
+
+// TestManyQuestions of a client that takes no answers wait on the wire, not in memory.
+func TestManyQuestions(t *testing.T) {
+	for _, ask := range [][]byte{rawFrame(askTail, 1, 0), rawFrame(askKeys, 1, 0, 0, 0), rawFrame(askRead, 1, 0, 0, 0, 0, 0)} {
+		_, s := served(t, nil)
+		conn, _ := raw(t, s)
+		before := runtime.NumGoroutine()
+		_ = conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		for sent, many := 0, bytes.Repeat(ask, 10_000); sent < 3_000_000; sent += 10_000 {
+			if _, err := conn.Write(many); err != nil {
+				break // nobody takes any more
+			}
+		}
+		if n := runtime.NumGoroutine() - before; n > maxRoom+2*maxRequests+100 {
+			t.Errorf("%d goroutines", n)
+		}
+		_ = conn.Close()
+	}
 }

@@ -79,12 +79,13 @@ func (s *session) start(ctx context.Context, wg *sync.WaitGroup, id uint64, work
 		cancel()
 		s.answer(id, nil, errGone)
 		return nil
-	case len(s.requests) >= maxRequests:
+	case len(s.requests) >= maxRequests, s.iterating >= 2*maxRequests:
 		cancel()
 		s.answer(id, nil, errTooMany)
 		return nil
 	}
 	s.requests[id] = r
+	s.iterating++
 	wg.Go(func() {
 		err := work(ctx, r)
 		s.mu.Lock()
@@ -92,6 +93,9 @@ func (s *session) start(ctx context.Context, wg *sync.WaitGroup, id uint64, work
 		s.mu.Unlock()
 		cancel()
 		s.answer(id, nil, err)
+		s.mu.Lock()
+		s.iterating--
+		s.mu.Unlock()
 	})
 	return nil
 }
