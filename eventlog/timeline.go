@@ -101,7 +101,7 @@ func (c *commit) carries() bool {
 // takeCell takes the appends of the next cell in hand, and of a fold those of all
 // its cells.
 func (t *timeline) takeCell(ctx context.Context) error {
-	rev, cell := t.names.rev, t.names.cell
+	name, rev, cell := t.names.name, t.names.rev, t.names.cell
 	t.names.next()
 	if rev == 0 {
 		for _, c := range cell.commits {
@@ -130,7 +130,7 @@ func (t *timeline) takeCell(ctx context.Context) error {
 		if !a.cell.id.IsZero() {
 			cells++
 		}
-		if _, taken := t.loose[a.id]; !taken && a.seen <= t.tail {
+		if _, taken := t.loose[a.id]; !taken && a.seen <= t.tail && a.own().compare(name) >= 0 { // else it came too late
 			t.add(at, a.own(), c.events[from:from+a.events])
 		}
 		from += a.events
