@@ -30,19 +30,28 @@ func (f *fold) read(ctx context.Context) error {
 	return err
 }
 
-// page reads the first cells before a key, in all not much more than a commit.
+// page reads the first cells before a key, in all not much more than a commit. Where
+// none of them can be read it goes on behind them: they are not in the way of others.
 func (f *fold) page(ctx context.Context, n int, to string) (list []driver.Cell, err error) {
-	size := 0
-	for c, err := range f.log.driver.Cells(ctx, looseShard(f.lane.shard), to, n) {
-		if err != nil {
-			return nil, err
+	size, good := 0, false
+	for from, got := looseShard(f.lane.shard), n; !good && got == n; {
+		got = 0
+		for c, err := range f.log.driver.Cells(ctx, from, to, n) {
+			if err != nil {
+				return nil, err
+			}
+			if !good {
+				_, err := decodeLoose(f.lane.shard, f.log.Shards(), c)
+				good = err == nil
+			}
+			list, from = append(list, c), c.Key+"\x00"
+			got, size = got+1, size+len(c.Value)
+			if size >= foldBytes && good {
+				break
+			}
 		}
-		list = append(list, c)
-		if size += len(c.Value); size >= foldBytes {
-			break
-		}
+		f.info.More = got == n || size >= foldBytes && good
 	}
-	f.info.More = len(list) == n || size >= foldBytes
 	return list, nil
 }
 

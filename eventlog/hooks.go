@@ -2,6 +2,7 @@ package eventlog
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -128,11 +129,13 @@ func (l *Log) watch() (release func()) {
 		ctx, cancel := context.WithCancel(l.ctx)
 		l.stop = cancel
 		l.work.Go(func() {
-			for head, err := range l.driver.Watch(ctx) {
-				if err != nil {
-					return // followers poll
+			for l.hear(ctx) { // followers poll meanwhile
+				timer := time.NewTimer(l.opts.Poll)
+				select {
+				case <-timer.C:
+				case <-ctx.Done():
+					timer.Stop()
 				}
-				l.heard(head)
 			}
 		})
 	}
@@ -144,4 +147,16 @@ func (l *Log) watch() (release func()) {
 			l.stop = nil
 		}
 	}
+}
+
+// hear takes what the store tells until it ends, and reports whether it may tell more
+// later: it failed.
+func (l *Log) hear(ctx context.Context) (again bool) {
+	for head, err := range l.driver.Watch(ctx) {
+		if err != nil {
+			return ctx.Err() == nil && !errors.Is(err, ErrClosed)
+		}
+		l.heard(head)
+	}
+	return false
 }

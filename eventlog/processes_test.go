@@ -267,3 +267,22 @@ func TestOnMove(t *testing.T) {
 		}
 	})
 }
+
+// TestOnMoveAfterOutage: a store that fails to tell once tells again later.
+func TestOnMoveAfterOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		here, f := process(t, store, eventlog.Options{Poll: time.Minute}, 0)
+		there, _ := process(t, store, eventlog.Options{}, 0)
+		f.Inject(drivertest.Nth("Watch", 1, drivertest.Fault{Kind: drivertest.Fail}))
+		heard := make(chan driver.Head, 10)
+		defer here.OnMove(func(h driver.Head) { heard <- h })()
+		time.Sleep(2 * time.Minute)
+		add(t, there, "s", "1")
+		synctest.Wait()
+		if len(heard) != 1 {
+			t.Errorf("heard %d times", len(heard))
+		}
+	})
+}

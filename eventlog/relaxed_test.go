@@ -466,3 +466,39 @@ func TestRelaxedSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestTimelineWhileFolded: what is folded while a timeline is read is in it once, in
+// its place, also where a fold takes cells of which some were passed already, and one
+// that came too late.
+func TestTimelineWhileFolded(t *testing.T) {
+	t.Parallel()
+	store := memlog.NewStore()
+	o := eventlog.Options{Shards: 1, FoldAfter: -1}
+	old, _ := process(t, store, o, 0)
+	l, _ := process(t, store, o, 0)
+	add(t, l, "s", "first")
+	const n = 300
+	for range n {
+		loose(t, l, "s", strings.Repeat("x", 10_000))
+	}
+	seen, last := map[eventlog.ID]int{}, (*eventlog.Record)(nil)
+	for r, err := range l.Read(t.Context(), eventlog.Query{Stream: "s", Timeline: true}) {
+		is(t, err, nil)
+		if len(seen) == 2 {
+			_, err := l.FoldShard(t.Context(), 0)
+			is(t, err, nil)
+			loose(t, old, "s", "late")
+			fold(t, l)
+		}
+		if last != nil && comparePlaces(*last, r) >= 0 {
+			t.Errorf("%s stands behind %s", r.ID, last.ID)
+		}
+		if seen[r.ID]++; seen[r.ID] > 1 {
+			t.Errorf("%s comes again", r.ID)
+		}
+		last = &r
+	}
+	if len(seen) != 1+n {
+		t.Errorf("%d of %d", len(seen), 1+n)
+	}
+}

@@ -419,3 +419,29 @@ func TestLooseKeeperOutage(t *testing.T) {
 		f.Inject(nil)
 	})
 }
+
+// TestFoldBehindManyDamaged: cells that cannot be read are in nobody's way, however
+// many they are.
+func TestFoldBehindManyDamaged(t *testing.T) {
+	t.Parallel()
+	l, _ := process(t, memlog.NewStore(), eventlog.Options{Shards: 1, FoldAfter: -1}, 0)
+	add(t, l, "s", "1")
+	loose(t, l, "s", "behind")
+	op := func(i int, op driver.Op) {
+		t.Helper()
+		cell := driver.Cell{Key: fmt.Sprintf("$loose\x010000\x01%020d.%020d.%032x", 0, i+1, i+1), Value: []byte{1, 9}, Version: 1}
+		is(t, l.Driver().Write(t.Context(), driver.Write{Cells: []driver.CellOp{{Op: op, Cell: cell}}}), nil)
+	}
+	for i := range 200 {
+		op(i, driver.Put)
+	}
+	info, err := l.FoldShard(t.Context(), 0)
+	is(t, err, eventlog.ErrCorrupt)
+	if info.Cells != 1 {
+		t.Errorf("%+v", info)
+	}
+	want(t, l, "s", "1 behind")
+	for i := range 200 { // every test ends with a Check
+		op(i, driver.Delete)
+	}
+}

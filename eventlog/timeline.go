@@ -10,7 +10,8 @@ import (
 
 // A timeline merges what is in a shard by place: strict commits from the shard,
 // relaxed appends in the order of their cells' names, folded ones from the index,
-// others from the cells. Memory is bounded by a page of each.
+// others from the cells. Memory is bounded by a page of each, and by the ids of
+// what was loose.
 type timeline struct {
 	*plan
 	shard   int
@@ -19,6 +20,7 @@ type timeline struct {
 	names   *looseNames
 	waiting []waitingAppend         // of cells that were begun, sorted by place
 	read    map[driver.Revision]int // of each fold that is in waiting: names of it still to come
+	loose   map[ID]struct{}         // appends that were taken from cells: a fold made meanwhile may hold them
 	out     *output
 }
 
@@ -30,7 +32,7 @@ type waitingAppend struct {
 }
 
 func (p *plan) timeline(ctx context.Context, yield func(Record, error) bool) error {
-	t := &timeline{plan: p, shard: p.shards[0], read: make(map[driver.Revision]int), out: &output{plan: p, yield: yield}}
+	t := &timeline{plan: p, shard: p.shards[0], read: make(map[driver.Revision]int), loose: make(map[ID]struct{}), out: &output{plan: p, yield: yield}}
 	var err error
 	if t.tail, err = p.log.driver.Tail(ctx, t.shard); err != nil {
 		return err
@@ -99,7 +101,7 @@ func (c *commit) carries() bool {
 // takeCell takes the appends of the next cell in hand, and of a fold those of all
 // its cells.
 func (t *timeline) takeCell(ctx context.Context) error {
-	rev, cell := t.names.rev, t.names.cell
+	name, rev, cell := t.names.name, t.names.rev, t.names.cell
 	t.names.next()
 	if rev == 0 {
 		for _, c := range cell.commits {
@@ -107,6 +109,7 @@ func (t *timeline) takeCell(ctx context.Context) error {
 			for i := range c.events {
 				c.events[i].version, c.events[i].part = 0, 1
 			}
+			t.loose[c.id] = struct{}{}
 			t.add(&placed{commit: c, shard: t.shard}, c.relaxed[0].own(), c.events)
 		}
 		return nil
@@ -127,7 +130,7 @@ func (t *timeline) takeCell(ctx context.Context) error {
 		if !a.cell.id.IsZero() {
 			cells++
 		}
-		if a.seen <= t.tail {
+		if _, taken := t.loose[a.id]; !taken && a.seen <= t.tail && a.own().compare(name) >= 0 { // else it came too late
 			t.add(at, a.own(), c.events[from:from+a.events])
 		}
 		from += a.events

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -143,5 +144,22 @@ func TestErrors(t *testing.T) {
 		if err.Error() != want {
 			t.Errorf("%q, expected %q", err, want)
 		}
+	}
+}
+
+// TestValidateMany: the time that many batches take grows with their number.
+func TestValidateMany(t *testing.T) {
+	t.Parallel()
+	w := driver.Write{Batches: make([]driver.Batch, 1_000_000)}
+	for i := range w.Batches {
+		w.Batches[i] = driver.Batch{Shard: i, First: 1}
+	}
+	begin := time.Now()
+	if err := w.Validate(); err != nil || time.Since(begin) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(begin))
+	}
+	w.Batches[len(w.Batches)-1].Shard = 7
+	if err := w.Validate(); err == nil || !strings.Contains(err.Error(), "shard 7 appears twice") {
+		t.Error(err)
 	}
 }

@@ -82,10 +82,10 @@ func (c *client) receive() {
 			err = c.take(f)
 		}
 	}
-	c.link.end(fmt.Errorf("%w: %w", errGone, err))
+	c.link.end(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.ended = c.link.err
+	c.ended = fmt.Errorf("%w: %w", errGone, c.link.err) // who noticed first may have been the one who sends
 	for id, k := range c.calls {
 		delete(c.calls, id)
 		k.finish(reply{err: c.ended, lost: true})

@@ -70,7 +70,13 @@ func appendRange(b []byte, r driver.Range) []byte {
 	b = binary.AppendUvarint(b, r.From)
 	b = binary.AppendUvarint(b, r.To)
 	b = appendBool(b, r.Backward)
-	return binary.AppendUvarint(b, uint64(max(r.Limit, 0)))
+	return appendLimit(b, r.Limit)
+}
+
+const maxLimit = 1<<62 - 1 // of items; nobody lives to see more
+
+func appendLimit(b []byte, n int) []byte {
+	return binary.AppendUvarint(b, uint64(min(max(n, 0), maxLimit)))
 }
 
 // A decoder takes values off a body. After the first value that is not there all
@@ -227,7 +233,7 @@ func (d *decoder) commit() driver.Commit {
 }
 
 func (d *decoder) rng() driver.Range {
-	return driver.Range{From: d.uint(), To: d.uint(), Backward: d.bool(), Limit: d.int(1<<62 - 1)}
+	return driver.Range{From: d.uint(), To: d.uint(), Backward: d.bool(), Limit: d.int(maxLimit)}
 }
 
 func appendNumbers(b []byte, list ...uint64) []byte {

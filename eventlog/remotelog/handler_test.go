@@ -2,6 +2,7 @@ package remotelog
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -293,6 +295,34 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
+// TestCloseBesideSlowReaders: who takes nothing, and who goes on reading, do not keep
+// the server from closing.
+func TestCloseBesideSlowReaders(t *testing.T) {
+	t.Parallel()
+	store, s := served(t, nil)
+	for rev := driver.Revision(1); rev <= 40; rev++ {
+		if err := store.Write(t.Context(), put(rev, 500_000)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn, in := raw(t, s)
+	for id := range uint64(30) {
+		if _, err := conn.Write(rawFrame(askRead, id, 0, 0, 0, 0, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := readFrame(in); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := s.Config.Handler.(*Handler).Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > writeTimeout/2 {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // TestTooManyIterations of one client are refused, not remembered.
 func TestTooManyIterations(t *testing.T) {
 	t.Parallel()
@@ -364,4 +394,23 @@ func (l slowLog) Write(ctx context.Context, w driver.Write) error {
 	close(l.reached)
 	<-l.gate
 	return l.Log.Write(ctx, w)
+}
+
+// TestManyQuestions of a client that takes no answers wait on the wire, not in memory.
+func TestManyQuestions(t *testing.T) {
+	for _, ask := range [][]byte{rawFrame(askTail, 1, 0), rawFrame(askKeys, 1, 0, 0, 0), rawFrame(askRead, 1, 0, 0, 0, 0, 0)} {
+		_, s := served(t, nil)
+		conn, _ := raw(t, s)
+		before := runtime.NumGoroutine()
+		_ = conn.SetWriteDeadline(time.Now().Add(2 * time.Second))
+		for sent, many := 0, bytes.Repeat(ask, 10_000); sent < 3_000_000; sent += 10_000 {
+			if _, err := conn.Write(many); err != nil {
+				break // nobody takes any more
+			}
+		}
+		if n := runtime.NumGoroutine() - before; n > maxRoom+2*maxRequests+100 {
+			t.Errorf("%d goroutines", n)
+		}
+		_ = conn.Close()
+	}
 }

@@ -47,7 +47,7 @@ func (s *session) iterate(ctx context.Context, wg *sync.WaitGroup, f frame, d *d
 			return pages(ctx, s, f.id, r, log.Keys(ctx, shard, prefix, after), appendKey)
 		}
 	case askCells:
-		from, to, limit := d.string(), d.string(), d.int(1<<62-1)
+		from, to, limit := d.string(), d.string(), d.int(maxLimit)
 		work = func(ctx context.Context, r *request) error {
 			return pages(ctx, s, f.id, r, log.Cells(ctx, from, to, limit), appendCell)
 		}
@@ -79,12 +79,13 @@ func (s *session) start(ctx context.Context, wg *sync.WaitGroup, id uint64, work
 		cancel()
 		s.answer(id, nil, errGone)
 		return nil
-	case len(s.requests) >= maxRequests:
+	case len(s.requests) >= maxRequests, s.iterating >= 2*maxRequests:
 		cancel()
 		s.answer(id, nil, errTooMany)
 		return nil
 	}
 	s.requests[id] = r
+	s.iterating++
 	wg.Go(func() {
 		err := work(ctx, r)
 		s.mu.Lock()
@@ -92,6 +93,9 @@ func (s *session) start(ctx context.Context, wg *sync.WaitGroup, id uint64, work
 		s.mu.Unlock()
 		cancel()
 		s.answer(id, nil, err)
+		s.mu.Lock()
+		s.iterating--
+		s.mu.Unlock()
 	})
 	return nil
 }

@@ -22,19 +22,22 @@ type link struct {
 	err  error     // why it ended
 	kick chan struct{}
 
-	reading, writing deadline
-	ended            chan struct{} // closed when err is set
+	reading  deadline
+	writing  deadline
+	patience time.Duration // for the other side to take something
+	ended    chan struct{} // closed when err is set
 }
 
 const (
 	maxOut       = 4 << 20          // bytes that wait to be sent before senders wait
 	keptOut      = 256 << 10        // memory that is kept for the next ones
 	writeTimeout = 10 * time.Second // for the other side to take something
+	hurryTimeout = time.Second      // the same when the link is about to end
 	readBuffer   = 64 << 10
 )
 
 func newLink(conn net.Conn, in *bufio.Reader) *link {
-	l := &link{conn: conn, in: in, kick: make(chan struct{}, 1), ended: make(chan struct{})}
+	l := &link{conn: conn, in: in, kick: make(chan struct{}, 1), ended: make(chan struct{}), patience: writeTimeout}
 	l.room.L = &l.mu
 	return l
 }
@@ -101,7 +104,10 @@ func (l *link) run() {
 func (l *link) write(b []byte) error {
 	for len(b) > 0 {
 		part := b[:min(len(b), readStep)]
-		if err := l.writing.extend(writeTimeout, l.conn.SetWriteDeadline); err != nil {
+		l.mu.Lock()
+		err := l.writing.extend(l.patience, l.conn.SetWriteDeadline)
+		l.mu.Unlock()
+		if err != nil {
 			return err
 		}
 		if _, err := l.conn.Write(part); err != nil {
@@ -110,6 +116,15 @@ func (l *link) write(b []byte) error {
 		b = b[len(part):]
 	}
 	return nil
+}
+
+// hurry gives the other side less time to take what is sent: somebody waits for the
+// end of the link.
+func (l *link) hurry() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.patience, l.writing = hurryTimeout, deadline{}
+	_ = l.writing.extend(l.patience, l.conn.SetWriteDeadline) // it fails when the link has ended
 }
 
 // expect says within which time the other side must send something.

@@ -48,12 +48,14 @@ func (r *recent) add(b *driver.Batch) {
 	r.commits = r.commits[drop:]
 }
 
-// from returns the commits from a revision on; ok is false when some are not kept.
-func (r *recent) from(first driver.Revision) (commits []driver.Commit, ok bool) {
-	if len(r.commits) == 0 || first < r.commits[0].Revision {
+// from returns the commits from a revision on, up to the tail; ok is false when some
+// are not kept, or the revision is not one that the shard could go on with.
+func (r *recent) from(first, tail driver.Revision) (commits []driver.Commit, ok bool) {
+	n := len(r.commits)
+	if n == 0 || first < r.commits[0].Revision || first > tail+1 || r.commits[n-1].Revision != tail {
 		return nil, false
 	}
-	return r.commits[min(int(first-r.commits[0].Revision), len(r.commits)):], true
+	return r.commits[first-r.commits[0].Revision:], true
 }
 
 // own makes the news the receiver's own.

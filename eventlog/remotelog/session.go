@@ -13,20 +13,22 @@ import (
 
 // A session is a client at the server.
 type session struct {
-	h       *Handler
-	link    *link
-	party   *party
-	writing chan struct{} // a token for each Write under way
-	tasks   chan task     // to those who wait for one
+	h     *Handler
+	link  *link
+	party *party
+	room  chan struct{} // tokens of the Writes and questions under way
+	tasks chan task     // to those who wait for one
 
 	mu        sync.Mutex
 	requests  map[uint64]*request // iterations and watches under way
+	iterating int                 // these, and those whose end is being told
 	finishing bool
 	under     sync.WaitGroup // Writes, and questions that end by themselves
 }
 
 const (
-	maxWriting   = 1024             // Writes of one client under way; more wait on the wire
+	maxRoom      = 1024             // tokens of one client; what needs more waits on the wire
+	tokenBytes   = 64 << 10         // of a Write that cost a further token
 	maxRequests  = 512              // iterations and watches of one client; more are refused
 	silence      = 30 * time.Second // after which a client is taken for dead
 	finishWithin = 5 * time.Second  // for the Writes under way when the server closes
@@ -77,13 +79,13 @@ func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error 
 		if err := d.done(); err != nil {
 			return err
 		}
-		return s.write(ctx, wg, f.id, &w)
+		return s.write(ctx, wg, task{f.id, &w, 1 + len(f.body)/tokenBytes})
 	case askTail:
 		shard := d.int(maxShard)
 		if err := d.done(); err != nil {
 			return err
 		}
-		s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
+		return s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
 			rev, err := s.h.log.Tail(ctx, shard)
 			return binary.AppendUvarint(nil, uint64(rev)), err
 		})
@@ -92,7 +94,7 @@ func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error 
 		if err := d.done(); err != nil {
 			return err
 		}
-		s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
+		return s.ask(ctx, wg, f.id, func(ctx context.Context) ([]byte, error) {
 			if s.h.store == nil {
 				return nil, errNoMaintenance
 			}
@@ -118,42 +120,52 @@ func (s *session) answer(id uint64, value []byte, err error) {
 	})
 }
 
-// begin reports whether a request may begin; every one is answered.
-func (s *session) begin(id uint64) bool {
+// begin takes tokens for a request and reports whether it may begin; every one is
+// answered. done gives them back. An error is that of ctx.
+func (s *session) begin(ctx context.Context, id uint64, tokens int) (bool, error) {
+	for range tokens {
+		select {
+		case s.room <- struct{}{}:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.finishing {
 		s.answer(id, nil, errGone)
-		return false
+		return false, nil
 	}
 	s.under.Add(1)
-	return true
+	return true, nil
 }
 
-// write brings w to the store. It is not taken back when the client goes away:
+func (s *session) done(tokens int) {
+	s.under.Done()
+	for range tokens {
+		<-s.room
+	}
+}
+
+// write brings a Write to the store. It is not taken back when the client goes away:
 // nobody knows any more whether it was answered.
-func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *driver.Write) error {
-	select {
-	case s.writing <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if !s.begin(id) {
-		<-s.writing
-		return nil
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t task) error {
+	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
+		return err
 	}
 	select {
-	case s.tasks <- task{id, w}: // somebody has nothing to do
+	case s.tasks <- t: // somebody has nothing to do
 	default:
-		wg.Go(func() { s.work(ctx, task{id, w}) })
+		wg.Go(func() { s.work(ctx, t) })
 	}
 	return nil
 }
 
 // A task is a Write to bring to the store.
 type task struct {
-	id    uint64
-	write *driver.Write
+	id     uint64
+	write  *driver.Write
+	tokens int
 }
 
 // work does one task after the other. Whoever has done one waits for the next: a
@@ -161,8 +173,7 @@ type task struct {
 func (s *session) work(ctx context.Context, t task) {
 	for {
 		s.answer(t.id, nil, s.h.write(context.Background(), s.party, t.write))
-		s.under.Done()
-		<-s.writing
+		s.done(t.tokens)
 		select {
 		case t = <-s.tasks:
 		case <-ctx.Done():
@@ -196,23 +207,29 @@ func changes(w *driver.Write) bool {
 }
 
 // ask answers a question that ends by itself.
-func (s *session) ask(ctx context.Context, wg *sync.WaitGroup, id uint64, f func(context.Context) ([]byte, error)) {
-	if !s.begin(id) {
-		return
+func (s *session) ask(ctx context.Context, wg *sync.WaitGroup, id uint64, f func(context.Context) ([]byte, error)) error {
+	if ok, err := s.begin(ctx, id, 1); !ok {
+		return err
 	}
 	wg.Go(func() {
 		value, err := f(ctx)
 		s.answer(id, value, err)
-		s.under.Done()
+		s.done(1)
 	})
+	return nil
 }
 
 // finish refuses what comes from now on, waits for the Writes under way to be
-// answered, and ends the connection.
+// answered, and ends the connection. A client that takes nothing holds up nobody.
 func (s *session) finish() {
 	s.mu.Lock()
 	s.finishing = true
+	link := s.link
 	s.mu.Unlock()
+	if link == nil {
+		return // it ends before it has begun
+	}
+	link.hurry()
 	done := make(chan struct{})
 	go func() {
 		s.under.Wait()
@@ -225,10 +242,10 @@ func (s *session) finish() {
 	case <-timer.C:
 	}
 	s.mu.Lock()
-	link := s.link
-	s.mu.Unlock()
-	if link != nil {
-		link.drained()
-		link.end(errGone)
+	for _, r := range s.requests {
+		r.cancel()
 	}
+	s.mu.Unlock()
+	link.drained()
+	link.end(errGone)
 }

@@ -108,7 +108,7 @@ func (c *client) keys(ctx context.Context, shard int, prefix, after string) iter
 
 func (c *client) cells(ctx context.Context, from, to string, limit int) iter.Seq2[driver.Cell, error] {
 	return items(ctx, c, askCells, func(b []byte) []byte {
-		return appendNumbers(appendBytes(appendBytes(b, from), to), uint64(max(limit, 0)))
+		return appendLimit(appendBytes(appendBytes(b, from), to), limit)
 	}, (*decoder).cell)
 }
 

@@ -178,6 +178,9 @@ func (t *turns) lane(shard int) *lane {
 // refused and has the next turn. Any other one stands in line.
 func (t *turns) try(wt *waiter) (decided bool, err error) {
 	if wt.party.gone {
+		if t.elder == wt {
+			t.elder = nil
+		}
 		return true, errGone
 	}
 	var busy *lane
@@ -271,7 +274,7 @@ func (t *turns) refuse(wt *waiter, stale int) error {
 		ln := t.lane(b.Shard)
 		t.give(ln, wt.party, wt.party.turn(ln))
 		wt.party.lanes[ln] = losses{n: wt.party.lanes[ln].n, away: true}
-		commits, ok := ln.recent.from(b.First)
+		commits, ok := ln.recent.from(b.First, ln.tail)
 		for _, c := range commits {
 			size += len(c.Data) + commitCost
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -212,23 +213,104 @@ func TestNewsAreBounded(t *testing.T) {
 	for rev := driver.Revision(1); rev <= 500; rev++ {
 		r.add(&driver.Batch{First: rev, Commits: []driver.Commit{{Revision: rev, Data: make([]byte, 1000)}}})
 	}
-	if _, ok := r.from(1); ok || r.size > keptNews {
+	if _, ok := r.from(1, 500); ok || r.size > keptNews {
 		t.Errorf("%d bytes are kept, the first one too: %v", r.size, ok)
 	}
-	got, ok := r.from(490)
+	got, ok := r.from(490, 500)
 	if !ok || len(got) != 11 || got[0].Revision != 490 {
 		t.Errorf("from 490: %d, %v", len(got), ok)
 	}
-	if got, ok := r.from(501); !ok || len(got) != 0 {
+	if got, ok := r.from(501, 500); !ok || len(got) != 0 {
 		t.Errorf("from behind the end: %d, %v", len(got), ok)
 	}
 	r.add(&driver.Batch{First: 501, Commits: []driver.Commit{{Revision: 501, Data: make([]byte, keptNews+1)}}})
-	if _, ok := r.from(501); ok {
+	if _, ok := r.from(501, 501); ok {
 		t.Error("a commit that is too large is kept")
 	}
 	r.add(&driver.Batch{First: 502, Commits: []driver.Commit{{Revision: 502}}})
 	r.add(&driver.Batch{First: 504, Commits: []driver.Commit{{Revision: 504}}})
-	if got, ok := r.from(502); ok {
+	if got, ok := r.from(502, 504); ok {
 		t.Errorf("behind a hole: %v", fmt.Sprint(got))
 	}
+}
+
+func batch(shard int, first driver.Revision, commits int) driver.Batch {
+	b := driver.Batch{Shard: shard, First: first}
+	for i := range commits {
+		b.Commits = append(b.Commits, driver.Commit{Revision: first + driver.Revision(i), Data: []byte("x")})
+	}
+	return b
+}
+
+// do lets a party write; the store gives the answer.
+func do(t *testing.T, x *turns, p *party, answer error, list ...driver.Batch) error {
+	t.Helper()
+	return x.do(t.Context(), p, &driver.Write{Batches: list}, func() error { return answer })
+}
+
+// TestNewsOfWhoIsAhead: a client may claim any revision.
+func TestNewsOfWhoIsAhead(t *testing.T) {
+	t.Parallel()
+	for _, first := range []driver.Revision{3, math.MaxInt64, math.MaxUint64 - 3} {
+		x := newTurns()
+		p, q := x.join(), x.join()
+		if err := errors.Join(do(t, x, p, nil, batch(0, 1, 1)), do(t, x, p, nil, batch(1, 1, 1))); err != nil {
+			t.Fatal(err)
+		}
+		var tail *driver.TailError
+		err := do(t, x, q, nil, batch(0, 1, 1), batch(1, first, 1))
+		if !errors.As(err, &tail) || len(tail.News) != 1 || tail.News[0].Shard != 0 {
+			t.Errorf("revision %d: %v, %v", first, err, tail)
+		}
+	}
+}
+
+// TestNewsWithoutTheLast: a shard whose last commits are not kept is not said to be
+// as it was.
+func TestNewsWithoutTheLast(t *testing.T) {
+	t.Parallel()
+	x := newTurns()
+	p, q := x.join(), x.join()
+	if err := do(t, x, p, nil, batch(0, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := do(t, x, p, driver.ErrUnknown, batch(0, 2, 1)); !errors.Is(err, driver.ErrUnknown) { // it arrived
+		t.Fatal(err)
+	}
+	if err := do(t, x, p, nil, batch(0, 3, 0), batch(1, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	var tail *driver.TailError
+	if err := do(t, x, q, nil, batch(0, 2, 1)); !errors.As(err, &tail) || tail.Tail != 2 || len(tail.News) > 0 {
+		t.Errorf("%v with news %v", err, tail)
+	}
+}
+
+// TestTurnsOfADeadElder: a process that goes while it keeps several shards keeps
+// the next one from none.
+func TestTurnsOfADeadElder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := newTurns()
+		a, b := x.join(), x.join()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			w := driver.Write{Batches: []driver.Batch{batch(0, 1, 1)}}
+			if err := x.do(t.Context(), a, &w, func() error { time.Sleep(time.Second); return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if err := do(t, x, b, nil, batch(0, 2, 1), batch(1, 1, 1)); !errors.Is(err, errGone) {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		x.part(b)
+		wg.Wait()
+		if x.elder != nil {
+			t.Error("it keeps shards for ever")
+		}
+	})
 }
