@@ -50,7 +50,7 @@ func (k Kind) Require(t testing.TB) {
 	t.Helper()
 	_, _, err := k.find()
 	switch {
-	case raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "":
+	case err == nil && raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "":
 		k.tell(errRace)
 		t.Skip(errRace)
 	case err == nil:
