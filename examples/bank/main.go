@@ -1,5 +1,5 @@
 // Command bank keeps accounts on an event log. Without arguments it shows what
-// it can do; with a sub-command it works on the log in a directory. Run
+// it can do; with a sub-command it works on a log. Run
 // "bank --help". How it is made is in package bank beside it.
 package main
 
@@ -18,11 +18,12 @@ func newCommandAt(s *site) *cobra.Command {
 		Use:   "bank",
 		Short: "Accounts on an event log: an example",
 		Long: `bank keeps accounts, moves money between them and imports books. All of it
-are events of a log in a directory; balances and statements are a read model,
-derived from the log: in an SQLite file inside of that directory, or in
-Datastore where the log is there.
+are events of a log, in a directory or in Datastore; balances and statements are
+a read model, derived from the log: in an SQLite file inside of that directory, or
+in Datastore where the log is there.
 
-Without arguments bank runs a demonstration in a new temporary directory.
+Without a sub-command bank runs a demonstration in a new temporary directory, or
+on a new log in Datastore that --log names.
 
 Other processes on the log, such as sagarunner and projector, are woken by what
 bank commits where all of them name the same --notify; without it they find it

@@ -15,9 +15,10 @@ func New() *cobra.Command {
 	store := new(cli.Store)
 	root := &cobra.Command{
 		Use:   "eventlog",
-		Short: "Look at, write to, check, copy and measure an event log in a directory",
-		Long: `eventlog works on the event log that is stored in a directory. One process
-holds a directory at a time; while another one has it open, eventlog says who.
+		Short: "Look at, write to, check, copy and measure an event log",
+		Long: `eventlog works on the event log that --log names: one in a directory, which it
+shares with the other commands that have it open, or one in Google Cloud
+Datastore.
 
 Results go to standard output (-o table, json or jsonl), everything else to
 standard error. Exit status: 0 ok, 1 failed, 2 wrong usage, 3 conflict (an

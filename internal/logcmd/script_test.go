@@ -42,6 +42,7 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //	roll DIR                  rolls steps forward, and keeps the log open
 //	release                   closes what fill, lend and roll have opened
 //	bells                     starts a Pub/Sub server that --notify reaches
+//	cloud                     starts a Datastore and names a log in it
 //	rung N                    so many messages were published to it
 //	capture NAME PATTERN      sets a variable to what a group matches in the output
 func TestScripts(t *testing.T) {
@@ -71,6 +72,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
 			"fill": fill, "lend": lend, "roll": roll, "release": release, "capture": capture,
 			"bells": bells, "rung": rung,
+			"cloud": cloud,
 		},
 	})
 }

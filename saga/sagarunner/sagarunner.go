@@ -3,7 +3,8 @@
 //
 //	func main() { sagarunner.Main(sagarunner.Options{Handlers: bank.Handlers()}) }
 //
-// It works on a log in a directory (package pebblelog) until SIGINT or SIGTERM.
+// It works on a log in a directory (package remotelog) or in Datastore (package
+// datastorelog) until SIGINT or SIGTERM.
 // Every flag can be given as a variable of the environment: --sweep as
 // EVENTLOG_SWEEP.
 package sagarunner
@@ -28,8 +29,7 @@ type Options struct {
 	// Log has the codecs and upcasts that the events need. nil: none.
 	Log *eventlog.Options
 	// Beside, if not nil, is what else the process does with the log while it runs:
-	// start sagas, serve requests, run projections. An embedded log belongs to one
-	// process. ctx ends with the command; when Beside returns, so does the command, with
+	// start sagas, serve requests, run projections. ctx ends with the command; when Beside returns, so does the command, with
 	// the error if there is one. It is not called with --drain.
 	Beside func(ctx context.Context, l *eventlog.Log) error
 }
@@ -48,8 +48,7 @@ func newCommand(o Options) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   o.Name,
 		Short: "Roll the steps and sagas of an event log forward",
-		Long: o.Name + ` rolls the steps and sagas that are stored in the event log in a directory
-forward, each exactly once, however often it is stopped, killed and started
+		Long: o.Name + ` rolls the steps and sagas that are stored in the event log forward, each exactly once, however often it is stopped, killed and started
 again. It runs until SIGINT or SIGTERM: then it finishes the batches in hand, for
 as long as --grace, and gives its leases back, so that the next one goes on at
 once. A second signal ends it at once, which loses nothing either.
