@@ -20,6 +20,7 @@ import (
 type neighbour struct {
 	name   string
 	args   []string
+	env    []string
 	cmd    *exec.Cmd
 	stderr *bytes.Buffer
 	over   chan error
@@ -28,6 +29,7 @@ type neighbour struct {
 func (n *neighbour) start(t *testing.T) {
 	t.Helper()
 	n.cmd, n.stderr = process(n.name, n.args...)
+	n.cmd.Env = append(n.cmd.Env, n.env...)
 	if err := n.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +77,7 @@ func TestSideBySide(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
-	besideEachOther(t, log, "", rounds()-1, func() {
+	besideEachOther(t, log, nil, rounds()-1, func() {
 		for _, line := range []string{"balances", "statement load-0001", "trace nosuch"} {
 			if o := runBank(append(strings.Fields(line), "--log", log)...); strings.Contains(o.errOut, "held") {
 				t.Errorf("bank %s beside others: %+v", line, o)
@@ -94,23 +96,26 @@ func TestSideBySide(t *testing.T) {
 // TestSideBySideInDatastore: on one log in Datastore, where half of the processes are woken over
 // Pub/Sub and for the others every notification is lost.
 func TestSideBySideInDatastore(t *testing.T) {
+	t.Parallel()
 	list := []cloud{indexed}
 	if os.Getenv("ROLLFORWARD_SOAK") != "" {
 		list = clouds
 	}
 	for _, c := range list {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv("PUBSUB_EMULATOR_HOST", emulator.PubSub.Host(t))
-			besideEachOther(t, c.log(t), "pubsub://"+emulator.Project()+"/bells", rounds()-1, func() {}, func() {})
+			t.Parallel()
+			bells := []string{"EVENTLOG_NOTIFY=pubsub://" + emulator.Project() + "/bells", "PUBSUB_EMULATOR_HOST=" + emulator.PubSub.Host(t)}
+			besideEachOther(t, c.log(t), bells, rounds()-1, func() {}, func() {})
 		})
 	}
 }
 
 // besideEachOther runs two loads, two runners of sagas and two projectors on one log, kills
-// one at random again and again and starts it anew, and does between in between. In the
+// one at random again and again and starts it anew, and does between in between; half of the
+// processes have bells in their environment. In the
 // end the books are in order, nothing acknowledged is lost, and the read model is what
 // a replay makes of the log.
-func besideEachOther(t *testing.T, log, notify string, rounds int, between, late func()) {
+func besideEachOther(t *testing.T, log string, bells []string, rounds int, between, late func()) {
 	t.Helper()
 	must(t, at(log, "load", "--clients", "1", "--accounts", "20", "--duration", "0s")...)
 	var acks []string
@@ -122,8 +127,8 @@ func besideEachOther(t *testing.T, log, notify string, rounds int, between, late
 	}
 	for i, n := range list {
 		n.args = append(n.args, "--log", log)
-		if notify != "" && i < len(list)/2 {
-			n.args = append(n.args, "--notify", notify)
+		if i < len(list)/2 {
+			n.env = bells
 		}
 		n.start(t)
 	}
