@@ -33,7 +33,7 @@ func TestRivalsAllMakeProgress(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer stop()
 		var left atomic.Int64 // who has not got enough yet
 		left.Store(processes)
