@@ -130,22 +130,22 @@ func TestDialForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mute.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
 	for _, c := range []struct {
-		ctx       context.Context
+		within    time.Duration
 		url, want string
 	}{
-		{t.Context(), newer.URL, "426 Upgrade Required: this server speaks rollforward-log/2"},
-		{t.Context(), web.URL, "404 Not Found"},
-		{ctx, "http://" + mute.Addr().String(), "deadline exceeded"},
-		{t.Context(), "unix:///nowhere/at/all", "no such file"},
-		{t.Context(), "ftp://host", "want unix:///PATH"},
-		{t.Context(), "unix://relative", "want unix:///PATH"},
-		{t.Context(), "http://user:secret@host", "a token is an option"},
-		{t.Context(), "http://", "want unix:///PATH"},
+		{time.Minute, newer.URL, "426 Upgrade Required: this server speaks rollforward-log/2"},
+		{time.Minute, web.URL, "404 Not Found"},
+		{200 * time.Millisecond, "http://" + mute.Addr().String(), "deadline exceeded"},
+		{time.Minute, "unix:///nowhere/at/all", "no such file"},
+		{time.Minute, "ftp://host", "want unix:///PATH"},
+		{time.Minute, "unix://relative", "want unix:///PATH"},
+		{time.Minute, "http://user:secret@host", "a token is an option"},
+		{time.Minute, "http://", "want unix:///PATH"},
 	} {
-		l, err := Dial(c.ctx, c.url, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), c.within)
+		l, err := Dial(ctx, c.url, nil)
+		cancel()
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v %v, expected %q", c.url, l, err, c.want)
 		}
