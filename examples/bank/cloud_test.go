@@ -44,6 +44,14 @@ func (c cloud) log(t testing.TB) string {
 	return "datastore://" + emulator.Project() + "?namespace=bank&emulator=" + c.host(t)
 }
 
+// notWithRace leaves out what the race detector makes take minutes.
+func notWithRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
+		t.Skip("it runs in the tests without the race detector, and in soaks")
+	}
+}
+
 // TestBankInDatastore: the import and the demonstration say the same on a log in Datastore,
 // byte for byte, as on one in a directory, and every command works there.
 func TestBankInDatastore(t *testing.T) {
@@ -52,7 +60,7 @@ func TestBankInDatastore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			log, dir, books := c.log(t), filepath.Join(t.TempDir(), "log"), "household"
-			if !c.fake && os.Getenv("ROLLFORWARD_SOAK") == "" {
+			if (!c.fake || raceEnabled) && os.Getenv("ROLLFORWARD_SOAK") == "" {
 				books = "hostile" // each look costs an emulator what the project holds
 			}
 			account := map[string]string{"household": "Assets:US:BofA:Checking", "hostile": "𐍈"}[books]
@@ -83,6 +91,7 @@ func TestBankInDatastore(t *testing.T) {
 // other than an empty one.
 func TestDemoInDatastore(t *testing.T) {
 	t.Parallel()
+	notWithRace(t)
 	c := clouds[0]
 	if os.Getenv("ROLLFORWARD_SOAK") != "" { // it takes minutes there: each look costs what the project holds
 		c = indexed

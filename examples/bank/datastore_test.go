@@ -39,6 +39,9 @@ func TestReadModelInDatastore(t *testing.T) {
 	for _, name := range []string{"household", "hostile"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "household" {
+				notWithRace(t)
+			}
 			log, dial := filepath.Join(t.TempDir(), "log"), database(t)
 			in := func(args ...string) string {
 				t.Helper()
@@ -77,6 +80,7 @@ func TestReadModelInDatastore(t *testing.T) {
 // Datastore, which is kept up to date while it goes on.
 func TestDemonstrationInDatastore(t *testing.T) {
 	t.Parallel()
+	notWithRace(t)
 	client, namespace, err := database(t)(t.Context())
 	if err != nil {
 		t.Fatal(err)

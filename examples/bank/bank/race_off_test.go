@@ -2,4 +2,7 @@
 
 package bank_test
 
-const manyAccounts = 10_000
+const (
+	manyAccounts = 10_000
+	raceEnabled  = false
+)

@@ -2,4 +2,7 @@
 
 package bank_test
 
-const manyAccounts = 1_000
+const (
+	manyAccounts = 1_000
+	raceEnabled  = true
+)
