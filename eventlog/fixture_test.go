@@ -94,6 +94,9 @@ func eachDriver(t *testing.T, o *eventlog.Options, f func(t *testing.T, l *event
 	})
 	t.Run("datastorelog", func(t *testing.T) {
 		t.Parallel()
+		if raceEnabled && !soaking() {
+			t.Skip("with the race detector only its own tests run, and soaks")
+		}
 		f(t, over(t, inDatastore(t), o))
 	})
 }
