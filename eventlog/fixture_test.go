@@ -17,6 +17,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/eventlog/remotelog"
 	"github.com/rollforward/rollforward/internal/dsfake"
+	"github.com/rollforward/rollforward/internal/race"
 )
 
 // An entry is the event of most tests, a diary what a stream of them folds
@@ -94,7 +95,7 @@ func eachDriver(t *testing.T, o *eventlog.Options, f func(t *testing.T, l *event
 	})
 	t.Run("datastorelog", func(t *testing.T) {
 		t.Parallel()
-		if raceEnabled && !soaking() {
+		if race.Enabled && !soaking() {
 			t.Skip("with the race detector only its own tests run, and soaks")
 		}
 		f(t, over(t, inDatastore(t), o))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/internal/race"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -227,7 +228,7 @@ func TestFanIn(t *testing.T) {
 	t.Parallel()
 	l := eventlogtest.New(t)
 	total := 100_000
-	if raceEnabled || testing.Short() {
+	if race.Enabled || testing.Short() {
 		total = 10_000
 	}
 	for n := 0; n < total; n += 500 {

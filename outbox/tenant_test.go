@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
+	"github.com/rollforward/rollforward/internal/race"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -77,7 +78,7 @@ func TestTenants(t *testing.T) {
 func TestBacklogOfATenant(t *testing.T) {
 	t.Parallel()
 	total := 100_000
-	if raceEnabled || testing.Short() {
+	if race.Enabled || testing.Short() {
 		total = 20_000
 	}
 	l := eventlogtest.Open(t, few)

@@ -15,6 +15,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/eventlogtest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/internal/race"
 	"github.com/rollforward/rollforward/outbox"
 )
 
@@ -276,7 +277,7 @@ func TestTimersCostWhatIsDue(t *testing.T) {
 		}
 		defer l.Close()
 		total := 100_000
-		if testing.Short() || raceEnabled {
+		if testing.Short() || race.Enabled {
 			total = 10_000
 		}
 		for n := 0; n < total; n += 1000 {

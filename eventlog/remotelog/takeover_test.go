@@ -14,6 +14,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/internal/race"
 )
 
 func init() { processes["append"] = appendProcess }
@@ -167,7 +168,7 @@ func TestTakeover(t *testing.T) {
 
 // takeoverWithin is longer where the machine is said to be slow.
 func takeoverWithin(t *testing.T) time.Duration {
-	if raceEnabled || os.Getenv("CI") != "" {
+	if race.Enabled || os.Getenv("CI") != "" {
 		return 20 * time.Second
 	}
 	return 10 * time.Second

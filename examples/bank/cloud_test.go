@@ -11,6 +11,7 @@ import (
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/dsfake"
 	"github.com/rollforward/rollforward/internal/emulator"
+	"github.com/rollforward/rollforward/internal/race"
 )
 
 // A cloud is a Datastore that the bank is tried on.
@@ -47,7 +48,7 @@ func (c cloud) log(t testing.TB) string {
 // notWithRace leaves out what the race detector makes take minutes.
 func notWithRace(t *testing.T) {
 	t.Helper()
-	if raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
+	if race.Enabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
 		t.Skip("it runs in the tests without the race detector, and in soaks")
 	}
 }
@@ -60,7 +61,7 @@ func TestBankInDatastore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			log, dir, books := c.log(t), filepath.Join(t.TempDir(), "log"), "household"
-			if (!c.fake || raceEnabled) && os.Getenv("ROLLFORWARD_SOAK") == "" {
+			if (!c.fake || race.Enabled) && os.Getenv("ROLLFORWARD_SOAK") == "" {
 				books = "hostile" // each look costs an emulator what the project holds
 			}
 			account := map[string]string{"household": "Assets:US:BofA:Checking", "hostile": "𐍈"}[books]

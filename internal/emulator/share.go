@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rollforward/rollforward/internal/race"
 )
 
 // shared holds the servers of this test binary, by the name of their kind.
@@ -50,7 +52,7 @@ func (k Kind) Require(t testing.TB) {
 	t.Helper()
 	_, _, err := k.find()
 	switch {
-	case err == nil && raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "":
+	case err == nil && race.Enabled && os.Getenv("ROLLFORWARD_SOAK") == "":
 		k.tell(errRace)
 		t.Skip(errRace)
 	case err == nil:

@@ -39,7 +39,7 @@ func TestImportsPointOneWay(t *testing.T) {
 	// the parts know no Prometheus: prommetrics knows the parts
 	prometheus := []string{"github.com/prometheus", module + "prommetrics"}
 	backends := append([]string{module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, grpc, google, sqlite}, prometheus...)
-	forTests := []string{module + "internal/dsfake", module + "internal/emulator"}
+	forTests := []string{module + "internal/dsfake", module + "internal/emulator", module + "internal/race"}
 	for pkg, forbidden := range map[string][]string{
 		"eventlog/driver":           append([]string{module + "eventlog", watermill, cobra, testingPk}, backends...),
 		"eventlog":                  append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/race"
 	"github.com/rollforward/rollforward/outbox"
 	"github.com/rollforward/rollforward/saga"
 )
@@ -71,7 +72,7 @@ func failures(t *testing.T, s *saga.Saga[nothing], o *Options, seed uint64, scen
 
 // TestSeedRepeats: a seed makes the same calls of the store in the same order, each time.
 func TestSeedRepeats(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("NOT RUN: the race detector makes the scheduler choose at random, so no seed repeats")
 	}
 	t.Parallel()

@@ -22,6 +22,7 @@ import (
 	"github.com/rollforward/rollforward/examples/bank/bank"
 	"github.com/rollforward/rollforward/internal/dsfake"
 	"github.com/rollforward/rollforward/internal/emulator"
+	"github.com/rollforward/rollforward/internal/race"
 	"github.com/rollforward/rollforward/projection/datastoresink"
 )
 
@@ -87,7 +88,7 @@ func all[T any](t testing.TB, list iter.Seq2[T, error]) (out []T) {
 func TestDatastoreLedgers(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"household", "hostile"} {
-		if name == "household" && raceEnabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
+		if name == "household" && race.Enabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
 			t.Log("the household is left to the tests without the race detector: it takes minutes with it")
 			continue
 		}

@@ -1,5 +1,0 @@
-//go:build race
-
-package remotelog
-
-const raceEnabled = true

@@ -1,8 +1,0 @@
-//go:build !race
-
-package bank_test
-
-const (
-	manyAccounts = 10_000
-	raceEnabled  = false
-)

@@ -1,5 +1,0 @@
-//go:build !race
-
-package sagatest
-
-const raceEnabled = false
