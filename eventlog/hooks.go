@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // Hooks observe a log. They are called without locks held, by the goroutine
@@ -129,13 +130,8 @@ func (l *Log) watch() (release func()) {
 		ctx, cancel := context.WithCancel(l.ctx)
 		l.stop = cancel
 		l.work.Go(func() {
-			for l.hear(ctx) { // followers poll meanwhile
-				timer := time.NewTimer(l.opts.Poll)
-				select {
-				case <-timer.C:
-				case <-ctx.Done():
-					timer.Stop()
-				}
+			for l.hear(ctx) {
+				jitter.Pause(ctx, l.opts.Poll) // followers poll meanwhile
 			}
 		})
 	}

@@ -81,13 +81,7 @@ func (l *Log) place(g *group) (ours, known bool) {
 // pause waits a random part of a time that doubles with each attempt, from half
 // a millisecond up to half a second, or until ctx is done.
 func pause(ctx context.Context, attempt int) {
-	limit := min(500*time.Microsecond<<min(attempt, 10), 500*time.Millisecond)
-	timer := time.NewTimer(jitter.N(limit))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	jitter.Pause(ctx, jitter.N(min(500*time.Microsecond<<min(attempt, 10), 500*time.Millisecond)))
 }
 
 // settle gives the members of a group their answers.

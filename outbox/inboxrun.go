@@ -7,6 +7,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -53,7 +54,7 @@ func (r *inboxRun) receive() error {
 		}
 		r.deaf(err)
 		r.logger.Warn("no messages; subscribing again", "topic", r.topic, "err", err)
-		lease.Pause(r.ctx, faults.delay(attempt))
+		jitter.Pause(r.ctx, faults.delay(attempt))
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -38,7 +39,7 @@ func (h *inbox) take(wait, work context.Context, m *message.Message) error {
 	if f := h.hooks.Failed; f != nil {
 		f(m, attempt, err)
 	}
-	lease.Pause(wait, h.pauses.delay(attempt))
+	jitter.Pause(wait, h.pauses.delay(attempt))
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -49,7 +50,7 @@ func (s *reactorShard) run(ctx context.Context) error {
 		case lease.Fatal(err):
 			return err
 		}
-		lease.Pause(ctx, s.failed(err))
+		jitter.Pause(ctx, s.failed(err))
 	}
 }
 

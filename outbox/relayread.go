@@ -5,7 +5,7 @@ import (
 	"context"
 
 	"github.com/rollforward/rollforward/eventlog"
-	"github.com/rollforward/rollforward/internal/lease"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // A relayArrival is what the reading of a shard brings: an event, or that there
@@ -27,7 +27,7 @@ func (s *relayShard) read(ctx context.Context, at shardPlace) {
 			attempt = 1
 		}
 		s.send(ctx, relayArrival{err: err})
-		lease.Pause(ctx, faults.delay(attempt))
+		jitter.Pause(ctx, faults.delay(attempt))
 	}
 }
 

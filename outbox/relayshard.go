@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -117,7 +118,7 @@ func (s *relayShard) load(ctx context.Context) error {
 			return err
 		}
 		s.trouble(s.part(relayReading), err)
-		lease.Pause(ctx, faults.delay(attempt))
+		jitter.Pause(ctx, faults.delay(attempt))
 	}
 }
 

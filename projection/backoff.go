@@ -1,7 +1,6 @@
 package projection
 
 import (
-	"context"
 	"math/rand/v2"
 	"time"
 )
@@ -20,14 +19,4 @@ func backoff(first time.Duration, n int) time.Duration {
 		d = min(d, first<<(n-1))
 	}
 	return d/2 + rand.N(d/2+1)
-}
-
-// pause waits for d, or until ctx is done.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // keep runs one projection until ctx ends (nil) or it has to stop.
@@ -65,7 +66,7 @@ func (r *Runner[T]) prepare(ctx context.Context, p *Projection[T], live *progres
 		}
 		live.trouble(allShards, err)
 		r.logger().Warn("projection: not ready, trying again", append(reason(err), "projection", p.Name, "failures", n)...)
-		pause(ctx, backoff(r.firstBackoff(), n))
+		jitter.Pause(ctx, backoff(r.firstBackoff(), n))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // tails knows how far each shard reaches, for all projections of a runner
@@ -65,7 +66,7 @@ func (t *tails) followShard(ctx context.Context, shard int) {
 			t.shards[shard].set(0, err)
 			return
 		case err != nil:
-			pause(ctx, time.Second)
+			jitter.Pause(ctx, time.Second)
 		}
 	}
 }

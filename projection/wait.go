@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // WaitFor returns when the named projections, without names all of them, cover
@@ -44,7 +45,7 @@ func (r *Runner[T]) waitFor(ctx context.Context, p *Projection[T], want eventlog
 		if covered, err := r.covered(ctx, p, want); covered || err != nil {
 			return err
 		}
-		if pause(ctx, look); ctx.Err() != nil {
+		if !jitter.Pause(ctx, look) {
 			return ctx.Err()
 		}
 	}

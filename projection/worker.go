@@ -8,6 +8,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // A worker applies one shard to one projection. It trusts what it remembers only
@@ -229,7 +230,7 @@ func (w *worker[T]) refused(ctx context.Context, e *EventError) error {
 func (w *worker[T]) retry(ctx context.Context, err error, n int) {
 	w.live.trouble(w.shard, err)
 	w.logger().Warn("projection: trying again", append(reason(err), "projection", w.projection.Name, "shard", w.shard, "failures", n)...)
-	pause(ctx, backoff(w.firstBackoff(), n))
+	jitter.Pause(ctx, backoff(w.firstBackoff(), n))
 }
 
 // finishing returns a context for work that is finished when ctx ends, but not
@@ -241,7 +242,7 @@ func (r *Runner[T]) finishing(ctx context.Context) (context.Context, func()) {
 	}
 	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		pause(out, grace)
+		jitter.Pause(out, grace)
 		cancel()
 	})
 	return out, func() {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -51,7 +52,7 @@ func (s *censusShard) run(ctx context.Context) error {
 		default:
 			s.failed(err)
 		}
-		lease.Pause(ctx, s.sweep) // what comes meanwhile is read with what came
+		jitter.Pause(ctx, s.sweep) // what comes meanwhile is read with what came
 	}
 	s.finish(ctx)
 	return nil

@@ -127,17 +127,8 @@ func (h *heads) courtesy(shard int, now time.Time) time.Duration {
 	return jitter.N(min(window, maxCourtesy)) - now.Sub(e.won)
 }
 
-// sleep waits for d, or until ctx is done.
+// sleep waits for d. It returns the error of ctx when that is done.
 func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	jitter.Pause(ctx, d)
+	return ctx.Err()
 }

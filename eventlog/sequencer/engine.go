@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 	"github.com/rollforward/rollforward/internal/lease"
 )
 
@@ -108,7 +109,7 @@ func (e *engine) sweepUntilIdle(ctx context.Context) {
 			idle = time.Now()
 		default:
 		}
-		lease.Pause(ctx, e.sweep)
+		jitter.Pause(ctx, e.sweep)
 		if found, err := e.look(ctx); found {
 			idle = time.Now()
 		} else if err != nil {

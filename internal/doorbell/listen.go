@@ -2,10 +2,11 @@ package doorbell
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // A Line is where messages come from.
@@ -42,7 +43,7 @@ func (l *Line) listen(ctx context.Context, in <-chan *message.Message, take func
 		if ctx.Err() == nil {
 			failures++
 			l.Lost(err)
-			pause(ctx, failures)
+			Pause(ctx, failures)
 		}
 	}
 }
@@ -52,17 +53,12 @@ const (
 	lastPause  = 10 * time.Second
 )
 
-// pause waits after the n-th failure in a row, or until ctx ends. It doubles up
-// to ten seconds, and its second half is random.
-func pause(ctx context.Context, n int) {
+// Pause waits after the n-th failure in a row of a broker, or until ctx ends. It
+// doubles up to ten seconds, and its second half is random.
+func Pause(ctx context.Context, n int) {
 	d := lastPause
 	if n < 8 {
 		d = min(d, firstPause<<(n-1))
 	}
-	timer := time.NewTimer(d/2 + rand.N(d/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	jitter.Pause(ctx, d/2+jitter.N(d/2))
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollforward/rollforward/internal/doctor"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // permissions tries what a log does: write, query, delete.
@@ -95,12 +96,7 @@ func (x *examination) clean(ctx context.Context, late bool) {
 		res, err := x.lookup(ctx, nil)
 		late = err == nil && len(res.Found) == 0
 		if late {
-			pause := time.NewTimer(50 * time.Millisecond)
-			select {
-			case <-pause.C:
-			case <-ctx.Done():
-			}
-			pause.Stop()
+			jitter.Pause(ctx, 50*time.Millisecond)
 		}
 	}
 	if err := x.commit(context.WithoutCancel(ctx), patience, nil, x.remove()); err != nil {

@@ -1,7 +1,8 @@
-// Package jitter draws the random parts of pauses.
+// Package jitter makes pauses, and draws their random parts.
 package jitter
 
 import (
+	"context"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -22,4 +23,17 @@ func N(d time.Duration) time.Duration {
 func Fix() (release func()) {
 	fixed.Add(1)
 	return func() { fixed.Add(-1) }
+}
+
+// Pause waits for d, or until ctx is done, and reports that ctx is not.
+func Pause(ctx context.Context, d time.Duration) bool {
+	if d > 0 {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
 }

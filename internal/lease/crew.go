@@ -183,16 +183,6 @@ func Linger(ctx context.Context, d time.Duration) (long context.Context, release
 	}
 }
 
-// Pause waits for d or for ctx.
-func Pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
 // Fatal reports whether an error of the log means that to go on makes no sense.
 func Fatal(err error) bool {
 	return errors.Is(err, eventlog.ErrClosed) || errors.Is(err, eventlog.ErrCorrupt) || errors.Is(err, eventlog.ErrFormat)

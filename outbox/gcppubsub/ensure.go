@@ -10,8 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
-
-	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // ErrOtherTopic is that a subscription exists and is that of another topic, or of
@@ -127,20 +125,5 @@ func (s *subscription) remove() {
 	err := s.client.SubscriptionAdminClient.DeleteSubscription(ctx, &pubsubpb.DeleteSubscriptionRequest{Subscription: s.name})
 	if code := status.Code(err); code != codes.OK && code != codes.NotFound {
 		s.options.Connection.Logger.Warn("pubsub: the subscription is not deleted; it expires", "subscription", s.name, "after", s.options.Expiry, "err", err)
-	}
-}
-
-// pause waits after the n-th failure in a row, or until ctx ends: from 100 ms,
-// doubling up to ten seconds, the second half random.
-func pause(ctx context.Context, n int) {
-	d := 10 * time.Second
-	if n < 8 {
-		d = min(d, 100*time.Millisecond<<(n-1))
-	}
-	timer := time.NewTimer(d/2 + jitter.N(d/2))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

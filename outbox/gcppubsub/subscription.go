@@ -6,6 +6,8 @@ import (
 
 	"cloud.google.com/go/pubsub/v2"
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/rollforward/rollforward/internal/doorbell"
 )
 
 // A subscription is one call of Subscribe. It has a client of its own: when the
@@ -37,7 +39,7 @@ func (s *subscription) serve() {
 		s.heard = false
 		for failures++; s.ctx.Err() == nil; failures++ {
 			s.options.Connection.Logger.Warn("pubsub: no messages; subscribing again", "subscription", s.name, "err", err)
-			pause(s.ctx, failures)
+			doorbell.Pause(s.ctx, failures)
 			if err = s.ensure(s.ctx); err == nil {
 				break
 			}

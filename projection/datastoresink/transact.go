@@ -142,12 +142,6 @@ const (
 // pause waits before the attempt after the n-th, or until ctx is done, which is an
 // error. All of it is random: those who were in each other's way shall not meet again.
 func pause(ctx context.Context, n int) error {
-	timer := time.NewTimer(jitter.N(min(lastPause, firstPause<<min(n, 10))))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return ctx.Err()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	jitter.Pause(ctx, jitter.N(min(lastPause, firstPause<<min(n, 10))))
+	return ctx.Err()
 }

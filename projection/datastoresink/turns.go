@@ -44,12 +44,7 @@ func (t *turns) wait(ctx context.Context, b projection.Batch) bool {
 	if !second {
 		return false
 	}
-	timer := time.NewTimer(courtesy + jitter.N(courtesy))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	jitter.Pause(ctx, courtesy+jitter.N(courtesy))
 	return true
 }
 
