@@ -59,53 +59,35 @@ type GroupInfo struct {
 	Duration time.Duration // of the store's write
 }
 
-type commitFunc struct{ f func(driver.Head) }
-
 // OnCommit calls f after each durable commit group that this Log wrote, once
 // for each shard of it, until remove is called. f must return quickly and must
 // not call the log; it is how doorbells are rung.
-func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) {
-	c := &commitFunc{f}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.onCommit[c] = struct{}{}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.onCommit, c)
-	}
-}
+func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) { return listen(l, l.onCommit, f) }
 
 // OnMove calls f when the store tells that a shard may have commits that this Log
 // does not know, of other processes, until remove is called. It is a doorbell like
 // OnCommit, and where the store cannot tell, or nobody else writes, it never rings.
 func (l *Log) OnMove(f func(head driver.Head)) (remove func()) {
-	c := &commitFunc{f}
+	remove = listen(l, l.onMove, f)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.onMove[c] = struct{}{}
 	release := l.watch()
 	return sync.OnceFunc(func() {
 		release()
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.onMove, c)
+		remove()
 	})
 }
 
 // heard takes a head that the store tells of.
 func (l *Log) heard(h driver.Head) {
-	var listeners []*commitFunc
+	var hear []func(driver.Head)
 	l.mu.Lock()
-	if h.Shard < len(l.lanes) && h.Revision > l.lanes[h.Shard].tail {
-		l.lanes[h.Shard].moved()
-		for c := range l.onMove {
-			listeners = append(listeners, c)
-		}
+	if l.rouse(h) {
+		hear = l.onMove.now()
 	}
 	l.mu.Unlock()
-	for _, c := range listeners {
-		c.f(h)
+	for _, f := range hear {
+		f(h)
 	}
 }
 
@@ -115,9 +97,17 @@ func (l *Log) heard(h driver.Head) {
 func (l *Log) Wake(shard int, rev driver.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if shard >= 0 && shard < len(l.lanes) && rev > l.lanes[shard].tail {
-		l.lanes[shard].moved()
+	l.rouse(driver.Head{Shard: shard, Revision: rev})
+}
+
+// rouse rings the doorbells of a shard's followers, if it is said to be further than
+// this process knows. The caller holds l.mu.
+func (l *Log) rouse(h driver.Head) bool {
+	news := h.Shard >= 0 && h.Shard < len(l.lanes) && h.Revision > l.lanes[h.Shard].tail
+	if news {
+		l.lanes[h.Shard].moved()
 	}
+	return news
 }
 
 // watch runs the driver's Watch while anyone follows a log that others write

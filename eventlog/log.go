@@ -116,9 +116,9 @@ type Log struct {
 	closed   bool
 	watchers int // who needs news of other processes
 	stop     context.CancelFunc
-	onCommit map[*commitFunc]struct{}
-	onMove   map[*commitFunc]struct{}
-	onLoose  map[*looseFunc]struct{}
+	onCommit listeners[driver.Head]
+	onMove   listeners[driver.Head]
+	onLoose  listeners[int] // of a shard
 	keeping  looseKeeper // folds what nobody else does
 }
 
@@ -138,7 +138,7 @@ func open(ctx context.Context, d driver.Log, o *Options) (*Log, error) {
 		return nil, err
 	}
 	l := &Log{driver: store{d}, opts: opts, instance: newID(), states: newCache[any](1 << 14), snaps: make(chan struct{}, 1),
-		onCommit: make(map[*commitFunc]struct{}), onMove: make(map[*commitFunc]struct{}), onLoose: make(map[*looseFunc]struct{}), turns: make(map[string]*turn)}
+		onCommit: make(listeners[driver.Head]), onMove: make(listeners[driver.Head]), onLoose: make(listeners[int]), turns: make(map[string]*turn)}
 	l.clock.now = opts.now
 	if l.codecs, err = newCodecs(opts.Codecs); err != nil {
 		return nil, err

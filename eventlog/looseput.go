@@ -203,11 +203,9 @@ func (l *Log) answerLoose(g *looseGroup, err error) {
 		err = fmt.Errorf("%w: the log was closed while the store did not answer: %w", ErrUnknown, err)
 	}
 	l.mu.Lock()
-	var listeners []*looseFunc
+	var hear []func(shard int)
 	if err == nil {
-		for f := range l.onLoose {
-			listeners = append(listeners, f)
-		}
+		hear = l.onLoose.now()
 		l.keepLoose(g.lane.shard, true)
 	}
 	for _, a := range g.appends {
@@ -221,24 +219,12 @@ func (l *Log) answerLoose(g *looseGroup, err error) {
 	for _, a := range g.appends {
 		a.member.done <- err
 	}
-	for _, f := range listeners {
-		f.f(g.lane.shard)
+	for _, f := range hear {
+		f(g.lane.shard)
 	}
 }
-
-type looseFunc struct{ f func(shard int) }
 
 // OnLoose calls f after each durable put of relaxed appends by this Log, until
 // remove is called. f must return quickly and must not call the log; it is how a
 // sequencer is woken.
-func (l *Log) OnLoose(f func(shard int)) (remove func()) {
-	c := &looseFunc{f}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.onLoose[c] = struct{}{}
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.onLoose, c)
-	}
-}
+func (l *Log) OnLoose(f func(shard int)) (remove func()) { return listen(l, l.onLoose, f) }

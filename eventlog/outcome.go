@@ -158,19 +158,17 @@ func (l *Log) publish(g *group) {
 		}
 		l.room.give(m)
 	}
-	var listeners []*commitFunc
+	var hear []func(driver.Head)
 	if len(heads) > 0 {
-		for c := range l.onCommit {
-			listeners = append(listeners, c)
-		}
+		hear = l.onCommit.now()
 	}
 	l.mu.Unlock()
 	for _, m := range g.members {
 		m.done <- nil
 	}
-	for _, c := range listeners {
+	for _, f := range hear {
 		for _, h := range heads {
-			c.f(h)
+			f(h)
 		}
 	}
 }
