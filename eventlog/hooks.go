@@ -68,13 +68,13 @@ func (l *Log) OnCommit(f func(head driver.Head)) (remove func()) { return listen
 // does not know, of other processes, until remove is called. It is a doorbell like
 // OnCommit, and where the store cannot tell, or nobody else writes, it never rings.
 func (l *Log) OnMove(f func(head driver.Head)) (remove func()) {
-	remove = listen(l, l.onMove, f)
+	leave := listen(l, l.onMove, f)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	release := l.watch()
 	return sync.OnceFunc(func() {
 		release()
-		remove()
+		leave()
 	})
 }
 

@@ -119,7 +119,7 @@ type Log struct {
 	onCommit listeners[driver.Head]
 	onMove   listeners[driver.Head]
 	onLoose  listeners[int] // of a shard
-	keeping  looseKeeper // folds what nobody else does
+	keeping  looseKeeper    // folds what nobody else does
 }
 
 // Open opens the log that d stores, and creates it when d is empty. The log
