@@ -30,10 +30,10 @@ type lane struct {
 }
 
 // A queue is who waits to be written, and the one write in flight. Each lane has
-// one of its own where other processes write too: a write over several shards
-// costs such a store more, and a lost race only what stands in the lane. Where
-// only this process writes, all lanes share one queue, and the store sees one
-// large write at a time. It is guarded by Log.mu.
+// one of its own where a write over several shards costs the store more: a lost
+// race then costs only what stands in the lane. Elsewhere (driver.Wide) all lanes
+// share one queue, and the store sees one large write at a time. It is guarded by
+// Log.mu.
 type queue struct {
 	members []*member // in the order of joining
 	flight  *group

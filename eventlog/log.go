@@ -238,7 +238,7 @@ func (l *Log) loadLanes(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for s := range l.lanes {
 		q := shared
-		if !l.driver.Exclusive() {
+		if !driver.Wide(l.Driver()) {
 			q = new(queue)
 		}
 		wg.Go(func() { l.lanes[s], errs[s] = l.loadLane(ctx, s, q) })

@@ -226,18 +226,45 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
 			Reason: "missing, though it was there: has the store been replaced under a running process?"}
 	}
+	beside, err := l.newsBeside(g, refusal)
+	return append(out, beside...), err
+}
+
+// newsBeside returns the news of lanes that the group does not use, but whose queue it
+// is the flight of: the next group is likely to use them.
+func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err error) {
+	seen := make([]bool, len(l.lanes))
+	for _, ln := range g.lanes {
+		seen[ln.shard] = true
+	}
+	for _, b := range refusal.News {
+		if b.Shard < 0 || b.Shard >= len(l.lanes) || seen[b.Shard] || !slices.Contains(g.queues, l.lanes[b.Shard].queue) {
+			continue
+		}
+		seen[b.Shard] = true
+		n, ok, err := l.told(l.lanes[b.Shard], refusal)
+		if err != nil {
+			return nil, fmt.Errorf("catch up with shard %d: %w", b.Shard, err)
+		}
+		if ok && len(n.commits) > 0 {
+			out = append(out, n)
+		}
+	}
 	return out, nil
 }
 
 // told returns the news of a lane that came with the refusal. ok is false when
 // there are none, or not all since the lane's tail.
 func (l *Log) told(ln *lane, refusal *driver.TailError) (n news, ok bool, err error) {
-	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First == ln.tail+1 })
+	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= ln.tail+1 })
 	if i < 0 {
 		return n, false, nil
 	}
 	n = news{lane: ln, floor: ln.tail}
 	for _, raw := range refusal.News[i].Commits {
+		if raw.Revision <= ln.tail {
+			continue
+		}
 		if raw.Revision != n.floor+driver.Revision(len(n.commits))+1 {
 			return n, false, nil
 		}

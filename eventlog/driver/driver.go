@@ -172,6 +172,14 @@ type Log interface {
 	Close() error
 }
 
+// Wide reports whether a Write over many shards costs the store of d little more than
+// one to a single shard, so that writers put what they have into one Write. It is so
+// where d is exclusive, and where it has a method Wide that says so.
+func Wide(d Log) bool {
+	w, ok := d.(interface{ Wide() bool })
+	return d.Exclusive() || ok && w.Wide()
+}
+
 // Limits that hold for every driver, so that what one store takes another
 // takes too. A Write beyond them is refused with ErrTooLarge; one of exactly
 // that size is taken.
@@ -208,7 +216,8 @@ var (
 // not ask: News has, for any of the shards of the Write, what a Read from the
 // refused batch's First would yield now, up to the shard's tail. It is durable
 // and the receiver's own. A shard that is not in News may or may not have moved;
-// one that has an entry without commits has not.
+// one that has an entry without commits has not. Of other shards it may have what a
+// Read from any First would yield.
 type TailError struct {
 	Shard int
 	Tail  Revision

@@ -84,6 +84,10 @@ func (l *Log) Tail(ctx context.Context, shard int) (rev driver.Revision, err err
 // Exclusive reports false: other processes may write.
 func (l *Log) Exclusive() bool { return false }
 
+// Wide reports true: who owns the directory writes all shards with one sync, and a
+// turn is for all of them.
+func (l *Log) Wide() bool { return true }
+
 // enter begins a Write, which Close waits for; leave ends it.
 func (l *Log) enter() error {
 	l.mu.Lock()

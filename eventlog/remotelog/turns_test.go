@@ -92,16 +92,59 @@ func rivals(trips ...time.Duration) []*rival {
 func always(shards ...int) func(int, int) []int { return func(int, int) []int { return shards } }
 
 // TestTurns: of processes that want one shard each has the same share, and a
-// success costs one refusal.
+// refusal is paid once a turn, in which a process writes more than once.
 func TestTurns(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		list := rivals(200*time.Microsecond, 200*time.Microsecond, 200*time.Microsecond, 200*time.Microsecond)
 		compete(t, time.Second, list, always(0))
 		for i, r := range list {
-			if r.won < 180 || r.lost > r.won+5 {
+			if r.won < 210 || r.lost > r.won/2+5 {
 				t.Errorf("rival %d has won %d and lost %d", i, r.won, r.lost)
 			}
+		}
+	})
+}
+
+// TestTurnsTellOfAllShards: who is refused learns of all shards that it has written,
+// not only of those of its Write, and so is not refused for each.
+func TestTurnsTellOfAllShards(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(0, 0)
+		for _, shards := range [][]int{{0}, {1}} {
+			for _, r := range list {
+				if err := r.write(t.Context(), shards...); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for range 3 {
+			if err := list[0].write(t.Context(), 0, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := list[1].lost
+		for _, shard := range []int{0, 1} {
+			if err := list[1].write(t.Context(), shard); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := list[1].lost - before; n != 1 {
+			t.Errorf("it was refused %d times", n)
+		}
+	})
+}
+
+// TestTurnsApart: who wants shards that nobody else wants neither waits for others nor is
+// refused.
+func TestTurnsApart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		list := rivals(100*time.Microsecond, 100*time.Microsecond, 100*time.Microsecond)
+		compete(t, time.Second, list, func(rival, n int) []int { return []int{min(rival, 1)} })
+		if apart := list[0]; apart.lost > 0 || apart.won < 999 {
+			t.Errorf("the one apart has won %d and lost %d", apart.won, apart.lost)
 		}
 	})
 }
@@ -309,7 +352,7 @@ func TestTurnsOfADeadElder(t *testing.T) {
 		synctest.Wait()
 		x.part(b)
 		wg.Wait()
-		if x.elder != nil {
+		if x.holder == b || len(x.line) > 0 || x.lane(1).turn != nil {
 			t.Error("it keeps shards for ever")
 		}
 	})
