@@ -181,8 +181,9 @@ func (q *queue) add(m *member) {
 // A group is the members that share one durable write.
 type group struct {
 	members []*member
-	queues  []*queue // it is the flight of
-	lanes   []*lane  // whose batches are in write, in the same order
+	queues  []*queue  // it is the flight of
+	lanes   []*lane   // whose batches are in write, in the same order
+	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
 	bytes   int
 	events  int
@@ -221,6 +222,7 @@ func (l *Log) run(q *queue) {
 			return
 		}
 		g.build()
+		l.standBehind(g)
 		l.settle(g, l.write(g))
 
 		l.mu.Lock()
@@ -316,7 +318,7 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 
 // build makes the write of a group. All commits are stored in one piece of memory.
 func (g *group) build() {
-	g.write = driver.Write{ID: newID(), Cells: g.ops(), Beside: g.members[0].beside} // who has something beside is alone
+	g.write = driver.Write{ID: newID(), TakesAhead: true, Cells: g.ops(), Beside: g.members[0].beside} // who has something beside is alone
 	size, counts := 0, []int(nil)
 	for _, m := range g.members {
 		for _, p := range m.parts {
@@ -337,6 +339,23 @@ func (g *group) build() {
 		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
 	}
 	g.encode(make([]byte, 0, size))
+}
+
+// standBehind says in the write of a group behind which writes of other processes it
+// stands.
+func (l *Log) standBehind(g *group) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, ln := range g.lanes {
+		if ln.foreign == 0 {
+			continue
+		}
+		if g.foreign == nil {
+			g.foreign = make([][]*part, len(g.lanes))
+		}
+		g.foreign[i] = slices.Clone(ln.pending[:ln.foreign])
+		g.write.Batches[i].Behind = ln.pending[ln.foreign-1].write
+	}
 }
 
 // batch returns the index of the lane of p among the group's, and begins its batch

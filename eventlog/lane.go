@@ -23,6 +23,7 @@ type lane struct {
 	window    window
 	recent    recent
 	pending   []*part // commits in flight and queued, in order
+	foreign   int     // of these, the first ones: other processes', which the store told of
 	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves
 	loose     looseQueue                 // relaxed appends to be put
@@ -47,7 +48,8 @@ type part struct {
 	commit *commit         // nil: only checks
 	spans  []streamSpan    // the streams of its events
 	keys   []driver.Key
-	was    []mark // that the keys cover in the window
+	was    []mark   // that the keys cover in the window
+	write  [16]byte // of another process that puts it: its ID
 }
 
 func newLane(shard int, tail driver.Revision, time int64, q *queue) *lane {
@@ -228,6 +230,17 @@ func (p *part) number() {
 		s.last++
 		e.version = s.last
 	}
+}
+
+// expect puts commits of another process behind what is durable, which will be so
+// unless that process's write fails. Nothing else is pending. The caller holds the lock.
+func (ln *lane) expect(foreign []*part) {
+	for _, p := range foreign {
+		p.was = ln.window.add(p.keys, p.commit.time, p.was[:0])
+		ln.next, ln.lastTime = p.rev, max(ln.lastTime, p.commit.time)
+	}
+	ln.pending = append(ln.pending, foreign...)
+	ln.foreign = len(foreign)
 }
 
 // again returns p to be placed anew; who saw it before keeps what it saw.

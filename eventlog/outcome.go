@@ -61,7 +61,7 @@ func (l *Log) write(g *group) error {
 }
 
 // place finds out who took the place of a group whose answer was lost. If it is
-// still free it takes it with an empty commit, so that a late arrival of the
+// still free it is taken with an empty commit, so that a late arrival of the
 // group's write is refused. Of a write over several shards any one decides.
 func (l *Log) place(g *group) (ours, known bool) {
 	i := slices.IndexFunc(g.write.Batches, func(b driver.Batch) bool { return len(b.Commits) > 0 })
@@ -70,12 +70,27 @@ func (l *Log) place(g *group) (ours, known bool) {
 	for c, err := range l.driver.Read(l.ctx, b.Shard, first) {
 		return err == nil && bytes.Equal(c.Data, b.Commits[0].Data), err == nil
 	}
-	filler := &commit{id: newID(), time: l.clock.next()}
-	_ = l.driver.Write(l.ctx, driver.Write{ID: filler.id, Batches: []driver.Batch{{
-		Shard: b.Shard, First: b.First,
-		Commits: []driver.Commit{{Revision: b.First, Data: filler.encode(b.Shard, b.First), Keys: filler.keys(b.First, l.opts.Index)}},
-	}}})
+	from := b.First
+	if b.Behind != [16]byte{} { // what it stood behind may be missing for good
+		if tail, err := l.driver.Tail(l.ctx, b.Shard); err != nil || tail >= b.First {
+			return false, false
+		} else {
+			from = tail + 1
+		}
+	}
+	l.fill(b.Shard, from, b.First)
 	return false, false // ask again
+}
+
+// fill puts empty commits into places of a shard that nobody has taken yet: what is
+// still under way to them comes too late then.
+func (l *Log) fill(shard int, from, to driver.Revision) {
+	w := driver.Write{ID: newID(), Batches: []driver.Batch{{Shard: shard, First: from}}}
+	for rev := from; rev <= to; rev++ {
+		c := &commit{id: newID(), time: l.clock.next()}
+		w.Batches[0].Commits = append(w.Batches[0].Commits, driver.Commit{Revision: rev, Data: c.encode(shard, rev), Keys: c.keys(rev, l.opts.Index)})
+	}
+	_ = l.driver.Write(l.ctx, w) // the caller looks what came of it
 }
 
 // pause waits a random part of a time that doubles with each attempt, from half
@@ -136,12 +151,14 @@ func (l *Log) publish(g *group) {
 	var heads []driver.Head
 	g.land()
 	for i, ln := range g.lanes {
-		n := len(g.write.Batches[i].Commits)
+		b := &g.write.Batches[i]
+		n := ln.foreign + len(b.Commits)
 		if n == 0 {
 			continue
 		}
 		ln.tail += driver.Revision(n)
 		ln.tailTime = ln.pending[n-1].commit.time
+		ln.foreign = 0
 		if exclusive {
 			for _, p := range ln.pending[:n] {
 				ln.recent.keep(p)
@@ -150,7 +167,9 @@ func (l *Log) publish(g *group) {
 		ln.pending = slices.Delete(ln.pending, 0, n)
 		ln.window.evict(ln.tail)
 		ln.moved()
-		heads = append(heads, driver.Head{Shard: ln.shard, Revision: ln.tail})
+		if len(b.Commits) > 0 {
+			heads = append(heads, driver.Head{Shard: ln.shard, Revision: ln.tail})
+		}
 	}
 	for _, m := range g.members {
 		if len(m.cells) > 0 {
@@ -194,123 +213,6 @@ func (l *Log) observeGroup(g *group, d time.Duration) {
 		Events: g.events, Bytes: g.bytes, Duration: d})
 }
 
-// news is what another writer put into a lane.
-type news struct {
-	lane      *lane
-	floor     driver.Revision // commits up to here are not among them
-	floorTime int64
-	commits   []newCommit
-}
-
-type newCommit struct {
-	keys []driver.Key
-	time int64
-}
-
-// fetchNews reads what a refused group did not know.
-func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
-	var out []news
-	moved := false
-	for _, ln := range g.lanes {
-		n, ok, err := l.told(ln, refusal)
-		if err == nil && !ok {
-			n, err = l.newsOf(ln)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
-		}
-		moved = moved || len(n.commits) > 0
-		out = append(out, n)
-	}
-	if !moved {
-		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
-			Reason: "missing, though it was there: has the store been replaced under a running process?"}
-	}
-	beside, err := l.newsBeside(g, refusal)
-	return append(out, beside...), err
-}
-
-// newsBeside returns the news of lanes that the group does not use, but whose queue it
-// is the flight of: the next group is likely to use them.
-func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err error) {
-	seen := make([]bool, len(l.lanes))
-	for _, ln := range g.lanes {
-		seen[ln.shard] = true
-	}
-	for _, b := range refusal.News {
-		if b.Shard < 0 || b.Shard >= len(l.lanes) || seen[b.Shard] || !slices.Contains(g.queues, l.lanes[b.Shard].queue) {
-			continue
-		}
-		seen[b.Shard] = true
-		n, ok, err := l.told(l.lanes[b.Shard], refusal)
-		if err != nil {
-			return nil, fmt.Errorf("catch up with shard %d: %w", b.Shard, err)
-		}
-		if ok && len(n.commits) > 0 {
-			out = append(out, n)
-		}
-	}
-	return out, nil
-}
-
-// told returns the news of a lane that came with the refusal. ok is false when
-// there are none, or not all since the lane's tail.
-func (l *Log) told(ln *lane, refusal *driver.TailError) (n news, ok bool, err error) {
-	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= ln.tail+1 })
-	if i < 0 {
-		return n, false, nil
-	}
-	n = news{lane: ln, floor: ln.tail}
-	for _, raw := range refusal.News[i].Commits {
-		if raw.Revision <= ln.tail {
-			continue
-		}
-		if raw.Revision != n.floor+driver.Revision(len(n.commits))+1 {
-			return n, false, nil
-		}
-		if err := l.takeNews(&n, raw); err != nil {
-			return n, false, err
-		}
-	}
-	return n, true, nil
-}
-
-// takeNews adds a commit to the news of a lane.
-func (l *Log) takeNews(n *news, raw driver.Commit) error {
-	c, err := l.decode(n.lane.shard, raw, "")
-	if err == nil {
-		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
-	}
-	return err
-}
-
-// newsOf reads the commits behind a lane's tail, which moves only with the
-// lane's own write. Of very many it reads the last, as many as a window holds.
-func (l *Log) newsOf(ln *lane) (news, error) {
-	n := news{lane: ln, floor: ln.tail}
-	tail, err := l.driver.Tail(l.ctx, ln.shard)
-	if err != nil {
-		return n, err
-	}
-	if tail > n.floor+windowCommits {
-		n.floor = tail - windowCommits
-		at, err := l.commitAt(l.ctx, ln.shard, n.floor)
-		if err != nil {
-			return n, err
-		}
-		n.floorTime = at.time
-	}
-	for raw, err := range l.driver.Read(l.ctx, ln.shard, driver.Range{From: uint64(n.floor) + 1}) {
-		if err != nil {
-			return n, err
-		}
-		if err := l.takeNews(&n, raw); err != nil {
-			return n, err
-		}
-	}
-	return n, nil
-}
-
 // fail takes a group that was not written, and everything that was placed
 // behind it, out of their lanes. Members for whom answer returns an error get
 // it; the others are placed anew behind the news, if their conditions still
@@ -323,9 +225,10 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 		l.cells.settle(m, false)
 	}
 	for _, ln := range lanes {
-		ln.rewind()
+		ln.rewind(ln.foreign)
 	}
 	for _, n := range news {
+		n.lane.rewind(0)
 		n.lane.learn(n)
 	}
 	inGroup := len(g.members) // waiting starts with them
@@ -376,49 +279,32 @@ func (l *Log) behind(g *group) (lanes []*lane, waiting []*member) {
 	return lanes, append(slices.Clone(g.members), queued...)
 }
 
-// rewind takes everything that is not durable out of the lane, but for what
-// another group has in flight.
-func (ln *lane) rewind() {
-	flying := 0
+// rewind takes everything that is not durable out of the lane, but for the first
+// commits of other processes, as many as foreign says, and what another group has in
+// flight.
+func (ln *lane) rewind(foreign int) {
+	keep := foreign
 	if g := ln.queue.flight; g != nil {
 		for _, m := range g.members {
 			for _, p := range m.parts {
 				if p.lane == ln && p.commit != nil {
-					flying++
+					keep++
 				}
 			}
 		}
 	}
-	for i := len(ln.pending) - 1; i >= flying; i-- {
+	for i := len(ln.pending) - 1; i >= keep; i-- {
 		before := ln.tailTime
 		if i > 0 {
 			before = ln.pending[i-1].commit.time
 		}
 		ln.window.undo(ln.pending[i].keys, ln.pending[i].was, before)
 	}
-	ln.pending = slices.Delete(ln.pending, flying, len(ln.pending))
-	ln.next = ln.tail + driver.Revision(flying)
+	ln.pending = slices.Delete(ln.pending, keep, len(ln.pending))
+	ln.foreign = foreign
+	ln.next = ln.tail + driver.Revision(keep)
 	ln.epoch++
 	ln.lastTime = ln.window.time()
-	ln.moved()
-}
-
-// learn puts durable commits of another writer into a lane that has nothing
-// pending.
-func (ln *lane) learn(n news) {
-	if n.floor > ln.tail {
-		ln.window = newWindow(n.floor, n.floorTime)
-		ln.lastTime = n.floorTime
-	}
-	var was []mark // nobody undoes what is durable
-	for _, c := range n.commits {
-		was = ln.window.add(c.keys, c.time, was[:0])
-		ln.lastTime = max(ln.lastTime, c.time)
-	}
-	ln.tailTime = ln.lastTime
-	ln.tail = n.floor + driver.Revision(len(n.commits))
-	ln.next = ln.tail
-	ln.window.evict(ln.tail)
 	ln.moved()
 }
 

@@ -62,6 +62,10 @@ type Batch struct {
 	Shard   int
 	First   Revision
 	Commits []Commit
+	// Behind, unless it is zero, is the ID of the Write that has put the commit at
+	// First-1 there, or is about to, as [TailError].Ahead told: the batch holds only
+	// behind that one. Only a store that tells so looks at it.
+	Behind [16]byte
 }
 
 // A Cell is a small named value. Versions of one key never repeat: the writer
@@ -97,6 +101,10 @@ type Write struct {
 	ID      [16]byte
 	Batches []Batch
 	Cells   []CellOp
+	// TakesAhead says that the writer can stand behind Writes under way: if this one is
+	// going to lose against some, it may be refused before they are decided on, with
+	// what they put there ([TailError].Ahead).
+	TakesAhead bool
 	// Beside is what only one kind of store understands, such as entities of the
 	// user's in the same database; it happens with the rest. A driver that does
 	// not know it refuses the Write. What is wrong with it is ErrStale or
@@ -216,12 +224,28 @@ var (
 // not ask: News has, for any of the shards of the Write, what a Read from the
 // refused batch's First would yield now, up to the shard's tail. It is durable
 // and the receiver's own. A shard that is not in News may or may not have moved;
-// one that has an entry without commits has not. Of other shards it may have what a
-// Read from any First would yield.
+// one that has an entry without commits has not.
+//
+// A store that decides on one Write behind the other may say too what it has not
+// decided on, if the Write takes it: Ahead has, for any of these shards, the commits behind the tail, or
+// behind First-1 if that is further, of the Writes under way, in their order. They may
+// still fail. Who does not want to wait puts a Batch behind them with
+// [Batch].Behind; it is decided on after them, and refused when they fail. An entry
+// without commits says that there are none.
+//
+// Of a batch with Behind that is not behind that Write any more, neither says anything;
+// where News has an entry for it, everything before First is durable.
 type TailError struct {
 	Shard int
 	Tail  Revision
 	News  []Batch
+	Ahead []Flight
+}
+
+// A Flight is a batch of a Write that is under way.
+type Flight struct {
+	Write [16]byte // its ID
+	Batch Batch
 }
 
 func (e *TailError) Error() string {

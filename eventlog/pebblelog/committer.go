@@ -38,16 +38,15 @@ const maxMerged = 4 << 20
 // keptRows bounds the memory that a request keeps for the next one.
 const keptRows = 1024
 
-// submit brings r through the committer and returns its answer.
-func (c *committer) submit(ctx context.Context, l *Log, r *request) error {
-	if c.join(r) {
-		c.lead(l, r)
-		return c.forget(r)
+// end brings r, which has joined, to its answer; leads says that its caller must lead.
+func (c *committer) end(ctx context.Context, l *Log, r *request, leads bool) error {
+	if !leads {
+		if err := r.wait(ctx); err != nil {
+			return err
+		}
+		leads = r.state.Load() == leading
 	}
-	if err := r.wait(ctx); err != nil {
-		return err
-	}
-	if r.state.Load() == leading {
+	if leads {
 		c.lead(l, r)
 	}
 	return c.forget(r)

@@ -20,29 +20,42 @@ var ErrReadOnly = errors.New("opened read-only")
 // When ctx ends while w waits for its turn, nothing of it is written. Once its
 // turn has come Write waits for the disk, whatever ctx says: so only a failure of
 // the directory leaves an outcome unknown.
-func (l *Log) Write(ctx context.Context, w driver.Write) error {
-	if err := l.write(ctx, &w); err != nil {
-		return fmt.Errorf("pebblelog: %w", err)
+func (l *Log) Write(ctx context.Context, w driver.Write) error { return l.Start(ctx, w)() }
+
+// Start is Write in two steps. It puts w behind all that were started before it: it
+// is decided on after them, and may count on what they do. wait does the rest and
+// returns the answer; it has to be called, and w is the caller's again when it
+// returns.
+func (l *Log) Start(ctx context.Context, w driver.Write) (wait func() error) {
+	r, leads, err := l.start(ctx, &w)
+	return func() error {
+		if err == nil {
+			err = l.commits.end(ctx, l, r, leads)
+			l.leave()
+		}
+		if err != nil {
+			return fmt.Errorf("pebblelog: %w", err)
+		}
+		return nil
 	}
-	return nil
 }
 
-func (l *Log) write(ctx context.Context, w *driver.Write) error {
+func (l *Log) start(ctx context.Context, w *driver.Write) (r *request, leads bool, err error) {
 	if err := ctx.Err(); err != nil {
-		return err
+		return nil, false, err
 	}
 	if err := w.Validate(); err != nil {
-		return err
+		return nil, false, err
 	}
 	if err := l.enter(); err != nil {
-		return err
+		return nil, false, err
 	}
-	defer l.leave()
-	r := l.commits.request(w)
+	r = l.commits.request(w)
 	if err := l.encode(r); err != nil {
-		return err
+		l.leave()
+		return nil, false, err
 	}
-	return l.commits.submit(ctx, l, r)
+	return r, l.commits.join(r), nil
 }
 
 // encode turns the write of r into rows, in the caller's goroutine, so that the

@@ -51,7 +51,7 @@ func appendOutcome(b []byte, err error) []byte {
 	case errors.As(err, &tail):
 		b = binary.AppendUvarint(append(b, byte(wasTail)), uint64(tail.Shard))
 		b = binary.AppendUvarint(b, uint64(tail.Tail))
-		return appendBatches(b, tail.News)
+		return appendFlights(appendBatches(b, tail.News), tail.Ahead)
 	case errors.As(err, &cell):
 		b = appendBytes(append(b, byte(wasCell)), cell.Key)
 		return binary.AppendUvarint(b, cell.Version)
@@ -84,7 +84,7 @@ func (d *decoder) outcome() error {
 	case wentWell:
 		return nil
 	case wasTail:
-		return &driver.TailError{Shard: d.int(maxShard), Tail: driver.Revision(d.uint()), News: d.batches()}
+		return &driver.TailError{Shard: d.int(maxShard), Tail: driver.Revision(d.uint()), News: d.batches(), Ahead: d.flights()}
 	case wasCell:
 		return &driver.CellError{Key: d.string(), Version: d.uint()}
 	case wasCorruptCommit:

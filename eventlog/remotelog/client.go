@@ -221,7 +221,7 @@ func (c *client) write(ctx context.Context, w *driver.Write) error {
 func encodedLen(w *driver.Write) int {
 	n := 64
 	for i := range w.Batches {
-		n += 30
+		n += 46
 		for j := range w.Batches[i].Commits {
 			c := &w.Batches[i].Commits[j]
 			n += len(c.Data) + 10

@@ -20,6 +20,7 @@ func appendBool(b []byte, v bool) []byte {
 // appendWrite writes a valid Write. The revisions of its commits follow from First.
 func appendWrite(b []byte, w *driver.Write) []byte {
 	b = append(b, w.ID[:]...)
+	b = appendBool(b, w.TakesAhead)
 	b = appendBatches(b, w.Batches)
 	b = binary.AppendUvarint(b, uint64(len(w.Cells)))
 	for i := range w.Cells {
@@ -36,18 +37,35 @@ func appendWrite(b []byte, w *driver.Write) []byte {
 func appendBatches(b []byte, batches []driver.Batch) []byte {
 	b = binary.AppendUvarint(b, uint64(len(batches)))
 	for i := range batches {
-		batch := &batches[i]
-		b = binary.AppendUvarint(b, uint64(batch.Shard))
-		b = binary.AppendUvarint(b, uint64(batch.First))
-		b = binary.AppendUvarint(b, uint64(len(batch.Commits)))
-		for j := range batch.Commits {
-			c := &batch.Commits[j]
-			b = appendBytes(b, c.Data)
-			b = binary.AppendUvarint(b, uint64(len(c.Keys)))
-			for _, k := range c.Keys {
-				b = appendKey(b, k)
-			}
+		b = appendBatch(b, &batches[i])
+	}
+	return b
+}
+
+func appendBatch(b []byte, batch *driver.Batch) []byte {
+	b = binary.AppendUvarint(b, uint64(batch.Shard))
+	b = binary.AppendUvarint(b, uint64(batch.First))
+	behind := batch.Behind != [16]byte{}
+	if b = appendBool(b, behind); behind {
+		b = append(b, batch.Behind[:]...)
+	}
+	b = binary.AppendUvarint(b, uint64(len(batch.Commits)))
+	for j := range batch.Commits {
+		c := &batch.Commits[j]
+		b = appendBytes(b, c.Data)
+		b = binary.AppendUvarint(b, uint64(len(c.Keys)))
+		for _, k := range c.Keys {
+			b = appendKey(b, k)
 		}
+	}
+	return b
+}
+
+func appendFlights(b []byte, flights []driver.Flight) []byte {
+	b = binary.AppendUvarint(b, uint64(len(flights)))
+	for i := range flights {
+		b = append(b, flights[i].Write[:]...)
+		b = appendBatch(b, &flights[i].Batch)
 	}
 	return b
 }
@@ -177,11 +195,7 @@ const maxShard = 1<<31 - 1
 
 // write takes a Write. Its data stays part of the body.
 func (d *decoder) write() (w driver.Write) {
-	if len(d.b) < len(w.ID) {
-		d.fail("a write without an id")
-		return w
-	}
-	d.b = d.b[copy(w.ID[:], d.b):]
+	w.ID, w.TakesAhead = d.id(), d.bool()
 	w.Batches = d.batches()
 	if n := d.count(5); n > 0 {
 		w.Cells = make([]driver.CellOp, n)
@@ -197,29 +211,58 @@ func (d *decoder) write() (w driver.Write) {
 }
 
 func (d *decoder) batches() []driver.Batch {
-	n := d.count(3)
+	n := d.count(4)
 	if n == 0 {
 		return nil
 	}
 	batches := make([]driver.Batch, n)
 	for i := range batches {
-		b := &batches[i]
-		b.Shard, b.First = d.int(maxShard), driver.Revision(d.uint())
-		if n := d.count(2); n > 0 {
-			b.Commits = make([]driver.Commit, n)
-		}
-		for j := range b.Commits {
-			c := &b.Commits[j]
-			c.Revision, c.Data = b.First+driver.Revision(j), d.bytes()
-			if n := d.count(2); n > 0 {
-				c.Keys = make([]driver.Key, n)
-			}
-			for k := range c.Keys {
-				c.Keys[k] = d.key()
-			}
-		}
+		batches[i] = d.batch()
 	}
 	return batches
+}
+
+func (d *decoder) batch() (b driver.Batch) {
+	b.Shard, b.First = d.int(maxShard), driver.Revision(d.uint())
+	if d.bool() {
+		b.Behind = d.id()
+	}
+	if n := d.count(2); n > 0 {
+		b.Commits = make([]driver.Commit, n)
+	}
+	for j := range b.Commits {
+		c := &b.Commits[j]
+		c.Revision, c.Data = b.First+driver.Revision(j), d.bytes()
+		if n := d.count(2); n > 0 {
+			c.Keys = make([]driver.Key, n)
+		}
+		for k := range c.Keys {
+			c.Keys[k] = d.key()
+		}
+	}
+	return b
+}
+
+func (d *decoder) flights() []driver.Flight {
+	n := d.count(20)
+	if n == 0 {
+		return nil
+	}
+	flights := make([]driver.Flight, n)
+	for i := range flights {
+		flights[i] = driver.Flight{Write: d.id(), Batch: d.batch()}
+	}
+	return flights
+}
+
+// id takes the ID of a Write.
+func (d *decoder) id() (id [16]byte) {
+	if len(d.b) < len(id) {
+		d.fail("an id is missing")
+		return id
+	}
+	d.b = d.b[copy(id[:], d.b):]
+	return id
 }
 
 func (d *decoder) key() driver.Key { return driver.Key{Name: d.string(), Pos: d.uint()} }

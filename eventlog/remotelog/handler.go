@@ -33,6 +33,7 @@ type HandlerOptions struct {
 // and then has a connection of its own, whatever the path; see docs/format.md.
 type Handler struct {
 	log    driver.Log
+	starts starter // nil: log does not decide on Writes in the order of their coming
 	opts   HandlerOptions
 	turns  *turns
 	store  maintainer // nil: the store has nothing to maintain
@@ -46,10 +47,16 @@ type Handler struct {
 	ended    sync.WaitGroup
 }
 
+// A starter is a log that decides on Writes in the order in which they are started.
+type starter interface {
+	Start(ctx context.Context, w driver.Write) (wait func() error)
+}
+
 // NewHandler returns a handler that serves log. Whoever has other writers of the
 // same store served by it too lets them go through a client.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
-	h := &Handler{log: log, turns: newTurns(), sessions: make(map[*session]struct{})}
+	starts, chains := log.(starter)
+	h := &Handler{log: log, starts: starts, turns: newTurns(chains), sessions: make(map[*session]struct{})}
 	if o != nil {
 		h.opts = *o
 	}

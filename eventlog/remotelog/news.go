@@ -13,20 +13,24 @@ const (
 	toldNews = 256 << 10
 )
 
-// recent is the last commits of a shard.
+// recent is the last commits of a shard, with those that are under way.
 type recent struct {
 	commits []driver.Commit // one behind the other, without keys
+	writes  [][16]byte      // the Write of each
 	size    int
 }
 
 // commitCost is what a commit takes beside its data.
-const commitCost = 48
+const commitCost = 64
 
-// add takes a copy of what has become durable.
-func (r *recent) add(b *driver.Batch) {
-	size := 0
+func cost(c *driver.Commit) int { return len(c.Data) + commitCost }
+
+// add takes a copy of the commits of a Write.
+func (r *recent) add(write [16]byte, b *driver.Batch) {
+	size, data := 0, 0
 	for i := range b.Commits {
-		size += len(b.Commits[i].Data) + commitCost
+		size += cost(&b.Commits[i])
+		data += len(b.Commits[i].Data)
 	}
 	if n := len(r.commits); size > keptNews || n > 0 && r.commits[n-1].Revision+1 != b.First {
 		*r = recent{}
@@ -34,38 +38,83 @@ func (r *recent) add(b *driver.Batch) {
 	if size > keptNews {
 		return
 	}
-	data := make([]byte, 0, size)
+	copied := make([]byte, 0, data)
 	for i := range b.Commits {
-		start := len(data)
-		data = append(data, b.Commits[i].Data...)
-		r.commits = append(r.commits, driver.Commit{Revision: b.Commits[i].Revision, Data: data[start:len(data):len(data)]})
+		start := len(copied)
+		copied = append(copied, b.Commits[i].Data...)
+		r.commits = append(r.commits, driver.Commit{Revision: b.Commits[i].Revision, Data: copied[start:len(copied):len(copied)]})
+		r.writes = append(r.writes, write)
 	}
 	r.size += size
 	drop := 0
 	for ; r.size > keptNews; drop++ {
-		r.size -= len(r.commits[drop].Data) + commitCost
+		r.size -= cost(&r.commits[drop])
 	}
-	r.commits = r.commits[drop:]
+	r.commits, r.writes = r.commits[drop:], r.writes[drop:]
 }
 
-// from returns the commits from a revision on, up to the tail; ok is false when some
-// are not kept, or the revision is not one that the shard could go on with.
-func (r *recent) from(first, tail driver.Revision) (commits []driver.Commit, ok bool) {
+// cut drops what is behind a revision: it failed.
+func (r *recent) cut(tail driver.Revision) {
 	n := len(r.commits)
-	if n == 0 || first < r.commits[0].Revision || first > tail+1 || r.commits[n-1].Revision != tail {
+	for ; n > 0 && r.commits[n-1].Revision > tail; n-- {
+		r.size -= cost(&r.commits[n-1])
+	}
+	r.commits, r.writes = r.commits[:n:n], r.writes[:n:n]
+}
+
+// by reports whether a Write has put the commit at a revision there.
+func (r *recent) by(write [16]byte, rev driver.Revision) bool {
+	n := len(r.commits)
+	return n > 0 && r.commits[0].Revision <= rev && rev <= r.commits[n-1].Revision &&
+		r.writes[rev-r.commits[0].Revision] == write
+}
+
+// from returns the commits from a revision on, up to another; ok is false when some
+// are not kept, or the first revision is not one that the shard could go on with.
+func (r *recent) from(first, last driver.Revision) (commits []driver.Commit, ok bool) {
+	n := len(r.commits)
+	if n == 0 || first < r.commits[0].Revision || first > last+1 || r.commits[n-1].Revision < last {
 		return nil, false
 	}
-	return r.commits[first-r.commits[0].Revision:], true
+	start := r.commits[0].Revision
+	return r.commits[first-start : last+1-start], true
 }
 
-// own makes the news the receiver's own.
-func own(news []driver.Batch) []driver.Batch {
-	for i := range news {
-		commits := make([]driver.Commit, len(news[i].Commits))
-		for j, c := range news[i].Commits {
-			commits[j] = driver.Commit{Revision: c.Revision, Data: bytes.Clone(c.Data)}
-		}
-		news[i].Commits = commits
+// flights returns the commits from a revision up to another by the Writes that they
+// are of.
+func (r *recent) flights(shard int, first, last driver.Revision) (list []driver.Flight, ok bool) {
+	commits, ok := r.from(first, last)
+	if !ok {
+		return nil, false
 	}
-	return news
+	for i, c := range commits {
+		write := r.writes[c.Revision-r.commits[0].Revision]
+		if n := len(list); n == 0 || list[n-1].Write != write {
+			list = append(list, driver.Flight{Write: write, Batch: driver.Batch{Shard: shard, First: c.Revision}})
+		}
+		b := &list[len(list)-1].Batch
+		b.Commits = commits[i+1-len(b.Commits)-1 : i+1]
+	}
+	if len(list) == 0 {
+		list = append(list, driver.Flight{Batch: driver.Batch{Shard: shard, First: first}})
+	}
+	return list, true
+}
+
+// own makes what a refusal tells the receiver's own.
+func own(e *driver.TailError) {
+	for i := range e.News {
+		cloneCommits(&e.News[i])
+	}
+	for i := range e.Ahead {
+		cloneCommits(&e.Ahead[i].Batch)
+	}
+}
+
+func cloneCommits(b *driver.Batch) {
+	commits := make([]driver.Commit, len(b.Commits))
+	for i, c := range b.Commits {
+		commits[i] = driver.Commit{Revision: c.Revision, Data: bytes.Clone(c.Data)}
+	}
+	b.Commits = commits
 }

@@ -79,8 +79,8 @@ func given(err error) error {
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
 	err := w.handler.write(ctx, w.party, x)
 	var tail *driver.TailError
-	if errors.As(err, &tail) && tail.News != nil {
-		tail.News = own(tail.News)
+	if errors.As(err, &tail) {
+		own(tail)
 	}
 	return given(err)
 }

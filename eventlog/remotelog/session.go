@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -193,7 +194,12 @@ func (h *Handler) write(ctx context.Context, p *party, w *driver.Write) error {
 	if err := w.Validate(); err != nil {
 		return err
 	}
-	return h.turns.do(ctx, p, w, func() error { return h.log.Write(ctx, *w) })
+	return h.turns.do(ctx, p, w, func() (wait func() error) {
+		if h.starts != nil {
+			return h.starts.Start(ctx, *w)
+		}
+		return func() error { return h.log.Write(ctx, *w) }
+	})
 }
 
 // changes reports whether w does more than check.
@@ -203,7 +209,7 @@ func changes(w *driver.Write) bool {
 			return true
 		}
 	}
-	return commits(w)
+	return slices.ContainsFunc(w.Batches, func(b driver.Batch) bool { return len(b.Commits) > 0 })
 }
 
 // ask answers a question that ends by itself.

@@ -2,6 +2,7 @@ package remotelog
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -11,43 +12,53 @@ import (
 
 // turns lets the writers of several processes take turns.
 //
-// A Write to a shard that is being written by somebody else is going to lose. It
-// stands in line, and who is first in line gets the turn: its refusal, with all
-// commits of all shards that it does not know, and then the shards for as long as
-// it comes back at once, up to a slice of time. All others stay in line. So a
-// refusal is paid once a turn and not once a Write, and each process has its turn.
-// Who wants shards that nobody else wants waits for nobody.
+// A Write that does not know all commits of its shards, durable or under way, is going
+// to lose. It stands in line, and who is first in line gets the turn: its refusal, with
+// the commits that it does not know, and the shards for about the time in which it
+// comes back. It does so behind the Writes under way, without waiting for them: so
+// while one process's Write is being synced the next one prepares its own, and the
+// store syncs several at a time. All others stay in line. Every success costs one
+// refusal, however many processes there are, and each process has its turn. Who wants
+// shards that nobody else wants waits for nobody.
 //
-// It is a courtesy that decides nothing: what holds is decided by the store.
+// It is a courtesy that decides nothing but which Write stands behind which: what holds
+// is decided by the store.
 type turns struct {
 	mu     sync.Mutex
+	chains bool // the store decides on Writes in the order in which they are started
 	lanes  map[int]*lane
 	line   []*waiter
-	others int // processes beside the owner's own
+	others int     // processes beside the owner's own
+	last   *flight // the one that was admitted last
 
 	holder *party    // whose turn it is; nil: nobody's
 	kept   []*lane   // that are kept free for it
-	began  time.Time // when it first wrote in this turn
 	until  time.Time // it is awaited until then
-	flying int       // its Writes at the store
 	timer  *time.Timer
 }
 
 // A lane is how it stands with a shard.
 type lane struct {
 	tail    driver.Revision // at least; what the store said last
-	flight  bool            // a Write is with the store
+	ahead   driver.Revision // where it will be when all that is under way succeeds
+	flights int             // Writes with commits that are with the store
+	broken  bool            // one failed: those behind it will too
 	turn    *party          // for whom it is kept free
 	waiting int             // Writes in line that want it
-	recent  recent
+	recent  recent          // up to ahead
+}
+
+// A flight is a Write that was admitted to the store.
+type flight struct {
+	before  *flight       // the one admitted before, until this one is started
+	started chan struct{} // closed when the store has it
 }
 
 // A party is a process that writes.
 type party struct {
-	gone  bool
-	lost  int                     // times that it came back too late or lost, since it last won
-	away  bool                    // it was refused and has not come back
-	known map[int]driver.Revision // what it knows of shards, as far as is known here
+	gone bool
+	lost int  // times that it came back too late or lost, since it last won
+	away bool // it was refused and has not come back
 }
 
 // The turn is kept for who was refused for a short time, about that in which a
@@ -60,14 +71,7 @@ const (
 	lostTurns = 4 // losses that double the time
 )
 
-// Who has written may write again, as long as it comes back soon, for a slice. One
-// of 4 ms was not cheaper, and of 6 ms shared out less evenly (measured).
-const (
-	slice = 2 * time.Millisecond
-	soon  = 300 * time.Microsecond
-)
-
-func newParty() *party { return &party{known: make(map[int]driver.Revision)} }
+func newParty() *party { return new(party) }
 
 func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurns, 6), longTurn) }
 
@@ -75,28 +79,43 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
+	flight  *flight    // when it was admitted
 	decided chan error // nil: go on
 }
 
-func newTurns() *turns { return &turns{lanes: make(map[int]*lane)} }
+func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(map[int]*lane)} }
 
-// do brings w to the store, store, when its turn has come. The error is the
-// store's, or a refusal that the store would give too.
-func (t *turns) do(ctx context.Context, p *party, w *driver.Write, store func() error) error {
-	if !commits(w) {
-		return store()
+// do brings w to the store when its turn has come: start hands it over, and what start
+// returns waits for the answer. The error is the store's, or a refusal that the store
+// would give too.
+func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
+	if !concerned(w) {
+		return start()()
 	}
-	if err := t.enter(ctx, p, w); err != nil {
+	f, err := t.enter(ctx, p, w)
+	if err != nil {
 		return err
 	}
-	err := store()
+	f.follow()
+	wait := start()
+	close(f.started)
+	err = wait()
 	t.leave(p, w, err)
 	return err
 }
 
-func commits(w *driver.Write) bool {
+// follow waits until the store has the flight before.
+func (f *flight) follow() {
+	if f.before != nil {
+		<-f.before.started
+		f.before = nil
+	}
+}
+
+// concerned reports whether w commits, or stands behind a Write under way.
+func concerned(w *driver.Write) bool {
 	for i := range w.Batches {
-		if len(w.Batches[i].Commits) > 0 {
+		if len(w.Batches[i].Commits) > 0 || w.Batches[i].Behind != [16]byte{} {
 			return true
 		}
 	}
@@ -130,29 +149,27 @@ func (t *turns) part(p *party) {
 	t.advance()
 }
 
-// enter returns nil when w may go to the store.
-func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) error {
+// enter returns when w may go to the store.
+func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) (*flight, error) {
 	wt := &waiter{party: p, write: w}
 	t.mu.Lock()
 	if p.away {
 		p.away = false
 		p.lost++
 	}
-	for i := range w.Batches {
-		p.known[w.Batches[i].Shard] = w.Batches[i].First - 1
-	}
 	decided, err := t.try(wt, len(t.line) == 0)
 	if !decided {
 		wt.decided = make(chan error, 1)
 		t.wait(wt)
 	}
+	t.advance() // its turn may have ended
 	t.mu.Unlock()
 	if decided {
-		return err
+		return wt.flight, err
 	}
 	select {
 	case err := <-wt.decided:
-		return err
+		return wt.flight, err
 	case <-ctx.Done():
 	}
 	t.mu.Lock()
@@ -160,12 +177,16 @@ func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) error {
 	select {
 	case err := <-wt.decided: // just now
 		if err == nil {
-			t.land(p, w, ctx.Err())
+			t.mu.Unlock()
+			wt.flight.follow()
+			close(wt.flight.started)
+			t.mu.Lock()
+			t.land(w, ctx.Err())
 		}
 	default:
 		t.withdraw(wt)
 	}
-	return ctx.Err()
+	return nil, ctx.Err()
 }
 
 // lane returns a shard's lane. The caller holds the lock, as of all that follows.
@@ -178,6 +199,35 @@ func (t *turns) lane(shard int) *lane {
 	return ln
 }
 
+// How it stands with a batch.
+type standing int
+
+const (
+	free  standing = iota
+	stale          // it does not know all, or stands behind what has failed
+	early          // what is under way has to be decided first
+)
+
+func (ln *lane) stands(b *driver.Batch) standing {
+	named := b.Behind != [16]byte{}
+	switch {
+	case ln.broken:
+		return early
+	case named && !ln.knows(b):
+		return stale
+	case b.First <= ln.ahead:
+		return stale
+	case ln.flights > 0 && !named: // it claims that what is under way is durable
+		return early
+	}
+	return free
+}
+
+// knows reports whether the Write that a batch stands behind is where it says.
+func (ln *lane) knows(b *driver.Batch) bool {
+	return b.Behind == [16]byte{} || b.First-1 <= ln.ahead && ln.recent.by(b.Behind, b.First-1)
+}
+
 // try decides on a Write: it may go on, or is refused and has the turn. Any other one
 // stands in line. first says that nobody in line is ahead of it.
 func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
@@ -185,35 +235,58 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		return true, errGone
 	}
 	holds := t.holder == wt.party
-	stale := -1
+	refused := -1
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		ln := t.lane(b.Shard)
-		if ln.flight || !holds && (ln.turn != nil || ln.waiting > 0 && !first) {
+		if !holds && (ln.turn != nil || ln.waiting > 0 && !first) {
 			return false, nil
 		}
-		if stale < 0 && b.First <= ln.tail {
-			stale = i
+		switch ln.stands(b) {
+		case early:
+			return false, nil
+		case stale:
+			if refused < 0 {
+				refused = i
+			}
 		}
 	}
-	if stale >= 0 {
+	if refused >= 0 {
 		if !holds && (t.holder != nil || !first) {
 			return false, nil
 		}
-		return true, t.refuse(wt, stale)
+		e, ok := t.refusal(wt.write, refused)
+		if !ok {
+			return false, nil
+		}
+		t.give(wt)
+		return true, e
 	}
+	t.admit(wt)
+	return true, nil
+}
+
+// admit lets a Write go to the store. Its turn has been used.
+func (t *turns) admit(wt *waiter) {
 	for i := range wt.write.Batches {
-		t.lane(wt.write.Batches[i].Shard).flight = true
-	}
-	if t.holder == nil && first {
-		t.holder, t.began = wt.party, time.Time{}
-	}
-	if t.holder == wt.party {
-		if t.flying++; t.began.IsZero() {
-			t.began = time.Now()
+		b := &wt.write.Batches[i]
+		if len(b.Commits) == 0 {
+			continue
+		}
+		ln := t.lane(b.Shard)
+		ln.flights++
+		if ln.ahead = b.First - 1 + driver.Revision(len(b.Commits)); t.others > 0 {
+			ln.recent.add(wt.write.ID, b)
 		}
 	}
-	return true, nil
+	wt.flight = &flight{started: make(chan struct{})}
+	if t.chains {
+		wt.flight.before = t.last
+		t.last = wt.flight
+	}
+	if t.holder == wt.party {
+		t.release()
+	}
 }
 
 // wait puts wt into line.
@@ -236,7 +309,7 @@ func (t *turns) drop(i int) {
 
 // arm makes sure that a turn that somebody waits for ends.
 func (t *turns) arm() {
-	if t.holder == nil || t.flying > 0 || len(t.line) == 0 {
+	if t.holder == nil || len(t.line) == 0 {
 		return
 	}
 	if t.timer == nil {
@@ -251,7 +324,7 @@ func (t *turns) expire() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
-	case t.holder == nil || t.flying > 0:
+	case t.holder == nil:
 	case time.Now().Before(t.until):
 		t.arm()
 	default:
@@ -265,16 +338,13 @@ func (t *turns) release() {
 	for _, ln := range t.kept {
 		ln.turn = nil
 	}
-	t.holder, t.kept, t.flying = nil, t.kept[:0], 0
+	t.holder, t.kept = nil, t.kept[:0]
 }
 
-// refuse makes the refusal of a Write that comes too late, and gives it the turn.
-func (t *turns) refuse(wt *waiter, stale int) error {
-	p, b := wt.party, &wt.write.Batches[stale]
-	if t.holder != p {
-		t.holder, t.began, t.flying = p, time.Time{}, 0
-	}
-	t.until, p.away = time.Now().Add(p.turn()), true
+// give gives the turn to the writer of a Write that is refused.
+func (t *turns) give(wt *waiter) {
+	p := wt.party
+	t.holder, t.until, p.away = p, time.Now().Add(p.turn()), true
 	for i := range wt.write.Batches {
 		ln := t.lane(wt.write.Batches[i].Shard)
 		if ln.turn == nil {
@@ -282,77 +352,93 @@ func (t *turns) refuse(wt *waiter, stale int) error {
 			t.kept = append(t.kept, ln)
 		}
 	}
-	e := &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
-	room := toldNews
-	for i := range wt.write.Batches {
-		b := &wt.write.Batches[i]
-		t.tell(e, p, b.Shard, b.First, &room)
-	}
-	for shard, rev := range p.known { // it is likely to want them next
-		if ln := t.lane(shard); rev < ln.tail && ln.turn != p {
-			t.tell(e, p, shard, rev+1, &room)
-		}
-	}
 	t.arm()
-	return e
 }
 
-// tell adds the news of a shard from a revision on to a refusal, if there is room.
-func (t *turns) tell(e *driver.TailError, p *party, shard int, first driver.Revision, room *int) {
-	ln := t.lane(shard)
-	commits, ok := ln.recent.from(first, ln.tail)
-	size := 0
-	for _, c := range commits {
-		size += len(c.Data) + commitCost
+// refusal makes that of a Write that comes too late. ok is false when it has to wait
+// until what is under way is decided: it cannot be told of it.
+func (t *turns) refusal(w *driver.Write, refused int) (e *driver.TailError, ok bool) {
+	b := &w.Batches[refused]
+	e = &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
+	if b.Behind == [16]byte{} {
+		e.Tail = max(e.Tail, b.First-1) // so it says, and nothing speaks against it
 	}
-	if !ok || size > *room {
-		return
+	room := toldNews
+	for i := range w.Batches {
+		b := &w.Batches[i]
+		ln := t.lane(b.Shard)
+		if !ln.knows(b) {
+			if ln.flights > 0 {
+				return nil, false
+			}
+			continue
+		}
+		if b.First <= ln.tail+1 {
+			commits, ok := ln.recent.from(b.First, ln.tail)
+			if room -= size(commits); ok && room >= 0 {
+				e.News = append(e.News, driver.Batch{Shard: b.Shard, First: b.First, Commits: commits})
+			}
+		}
+		if ln.flights > 0 {
+			list, ok := ln.recent.flights(b.Shard, max(b.First, ln.tail+1), ln.ahead)
+			for i := range list {
+				room -= size(list[i].Batch.Commits)
+			}
+			if !ok || !t.chains || !w.TakesAhead || room < 0 {
+				return nil, false
+			}
+			e.Ahead = append(e.Ahead, list...)
+		}
 	}
-	*room -= size
-	e.News = append(e.News, driver.Batch{Shard: shard, First: first, Commits: commits})
-	p.known[shard] = ln.tail
+	return e, true
+}
+
+func size(commits []driver.Commit) (n int) {
+	for i := range commits {
+		n += cost(&commits[i])
+	}
+	return n
 }
 
 // leave notes what the store answered to w.
 func (t *turns) leave(p *party, w *driver.Write, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil {
+	var tail *driver.TailError
+	switch {
+	case err == nil:
 		p.away, p.lost = false, 0
 		for i := range w.Batches {
 			b := &w.Batches[i]
 			ln := t.lane(b.Shard)
 			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
-			p.known[b.Shard] = ln.tail
-			if t.others > 0 && len(b.Commits) > 0 {
-				ln.recent.add(b)
-			}
 		}
+	case errors.As(err, &tail):
+		ln := t.lane(tail.Shard)
+		ln.tail = max(ln.tail, tail.Tail)
 	}
-	t.land(p, w, err)
+	t.land(w, err)
 }
 
-// land frees the lanes of w, and ends the turn of its writer when it had enough.
-func (t *turns) land(p *party, w *driver.Write, err error) {
+// land makes way for whoever is next.
+func (t *turns) land(w *driver.Write, err error) {
 	for i := range w.Batches {
-		t.lane(w.Batches[i].Shard).flight = false
-	}
-	if t.holder == p && t.flying > 0 {
-		if t.flying--; t.flying == 0 {
-			now := time.Now()
-			if t.until = now.Add(soon); len(t.line) == 0 || err != nil || now.Sub(t.began) > slice {
-				t.release()
-			} else {
-				t.arm()
-			}
+		b := &w.Batches[i]
+		ln := t.lane(b.Shard)
+		if len(b.Commits) > 0 {
+			ln.flights--
+			ln.broken = ln.broken || err != nil
+		}
+		if ln.flights == 0 && (ln.broken || ln.ahead != ln.tail) {
+			ln.broken, ln.ahead = false, ln.tail
+			ln.recent.cut(ln.tail)
 		}
 	}
 	t.advance()
 	for i := range w.Batches {
 		shard := w.Batches[i].Shard
-		if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && !ln.flight && ln.turn == nil && ln.waiting == 0 {
+		if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && ln.flights == 0 && ln.turn == nil && ln.waiting == 0 {
 			delete(t.lanes, shard) // nothing was ever written there
-			delete(p.known, shard)
 		}
 	}
 }
