@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/cli"
+	"github.com/rollforward/rollforward/internal/notify"
 )
 
 // look opens the log for fn, which reads it.
@@ -19,6 +20,23 @@ func look(cmd *cobra.Command, store *cli.Store, fn func(*cobra.Command, *eventlo
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close()) }()
+	return fn(cmd, l)
+}
+
+// change opens the log for fn, which writes to it. What it commits wakes the processes
+// that n reaches.
+func change(cmd *cobra.Command, store *cli.Store, a cli.Access, o *eventlog.Options, n *notify.Flag, fn func(*cobra.Command, *eventlog.Log) error) (err error) {
+	l, err := store.Open(cmd.Context(), a, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	bells, err := n.Open(cmd, l, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bells.Close()) }()
+	bells.Ring()
 	return fn(cmd, l)
 }
 
