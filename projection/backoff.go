@@ -8,6 +8,7 @@ import (
 const (
 	defaultBackoff  = 100 * time.Millisecond
 	defaultAttempts = 5
+	defaultGrace    = 5 * time.Second
 	maxBackoff      = 100 // times the first
 )
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/internal/jitter"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 // keep runs one projection until ctx ends (nil) or it has to stop.
@@ -95,7 +96,7 @@ func (r *Runner[T]) reset(ctx context.Context, p *Projection[T], held int) error
 	if held != 0 && p.Reset == nil {
 		return fmt.Errorf("%w: the sink holds version %d of it", errNoReset, held)
 	}
-	ctx, release := r.finishing(ctx)
+	ctx, release := lease.Linger(ctx, r.grace())
 	defer release()
 	err := r.Sink.Reset(ctx, Reset{Name: p.Name, Held: held, Version: p.Version, Shards: r.Log.Shards()}, func(tx T) error {
 		if p.Reset == nil {
@@ -164,6 +165,13 @@ func (r *Runner[T]) attempts() int {
 		return defaultAttempts
 	}
 	return r.Attempts
+}
+
+func (r *Runner[T]) grace() time.Duration {
+	if r.Grace == 0 {
+		return defaultGrace
+	}
+	return r.Grace
 }
 
 func (r *Runner[T]) firstBackoff() time.Duration {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 // A Stop says why a projection stopped, as the sink keeps it: for those who look
@@ -50,7 +51,7 @@ func (r *Runner[T]) note(ctx context.Context, p *Projection[T], reason error) {
 	if errors.As(reason, &refused) {
 		s.Shard, s.Revision = refused.Record.Shard, refused.Record.Revision
 	}
-	ctx, release := r.finishing(ctx)
+	ctx, release := lease.Linger(ctx, r.grace())
 	defer release()
 	if err := r.Sink.Note(ctx, p.Name, s); err != nil {
 		r.logger().Warn("projection: the sink does not keep why it stopped", "projection", p.Name, "error", err)

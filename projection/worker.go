@@ -9,6 +9,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/internal/jitter"
+	"github.com/rollforward/rollforward/internal/lease"
 )
 
 // A worker applies one shard to one projection. It trusts what it remembers only
@@ -155,7 +156,7 @@ func (w *worker[T]) bound(tail driver.Revision) driver.Revision {
 // sink may finish.
 func (w *worker[T]) apply(ctx context.Context) error {
 	b := &w.batch
-	ctx, release := w.finishing(ctx)
+	ctx, release := lease.Linger(ctx, w.grace())
 	defer release()
 	var start time.Time
 	err := w.Sink.Apply(ctx, Batch{Name: w.projection.Name, Version: w.projection.Version, Moves: []Move{b.move}}, func(tx T) error {
@@ -232,23 +233,3 @@ func (w *worker[T]) retry(ctx context.Context, err error, n int) {
 	w.logger().Warn("projection: trying again", append(reason(err), "projection", w.projection.Name, "shard", w.shard, "failures", n)...)
 	jitter.Pause(ctx, backoff(w.firstBackoff(), n))
 }
-
-// finishing returns a context for work that is finished when ctx ends, but not
-// waited for without end.
-func (r *Runner[T]) finishing(ctx context.Context) (context.Context, func()) {
-	grace := r.Grace
-	if grace == 0 {
-		grace = defaultGrace
-	}
-	out, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		jitter.Pause(out, grace)
-		cancel()
-	})
-	return out, func() {
-		stop()
-		cancel()
-	}
-}
-
-const defaultGrace = 5 * time.Second

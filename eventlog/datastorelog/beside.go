@@ -7,11 +7,10 @@ import (
 	"sync"
 
 	"cloud.google.com/go/datastore"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/dserr"
 	"github.com/rollforward/rollforward/internal/jitter"
 )
 
@@ -51,19 +50,13 @@ func Update(ctx context.Context, l *eventlog.Log, fn func(tx *eventlog.Tx, dtx *
 	}
 	for n := 0; ; n++ {
 		p, err := d.updateOnce(ctx, l, fn)
-		if err == nil || n == attempts || !clashed(err) {
+		if err == nil || n == attempts || !dserr.Conflict(err) {
 			return p, err
 		}
 		if err := sleep(ctx, jitter.N(pauseAfter(n))); err != nil {
 			return p, err
 		}
 	}
-}
-
-// clashed reports that a read inside a transaction gave way to another one.
-func clashed(err error) bool {
-	var code interface{ GRPCStatus() *status.Status }
-	return errors.Is(err, datastore.ErrConcurrentTransaction) || errors.As(err, &code) && code.GRPCStatus().Code() == codes.Aborted
 }
 
 func (l *Log) updateOnce(ctx context.Context, log *eventlog.Log, fn func(*eventlog.Tx, *datastore.Transaction) error) (eventlog.Position, error) {
@@ -171,7 +164,7 @@ func (a *attempt) decide(ctx context.Context) error {
 			a.heads.learn(empty.shard, place{empty.last, empty.number})
 			g.over = true
 			return fmt.Errorf("%w: its outcome was not known", driver.ErrStale)
-		case !exists(err) && outcomeOf(err, false, true) != clash:
+		case !exists(err) && !dserr.Conflict(err):
 			return inDoubt(ctx, err)
 		}
 	}

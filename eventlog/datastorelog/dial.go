@@ -32,10 +32,7 @@ const callPolicy = `{"methodConfig": [
 // Dial connects with the database that o names, with the deadlines of a log: for
 // entities of the user's own beside it. Whoever dials closes the client.
 func Dial(ctx context.Context, project string, o *Options) (*datastore.Client, error) {
-	opts, err := o.withDefaults()
-	if err == nil {
-		project, err = projectOf(project, &opts)
-	}
+	project, opts, err := complete(project, o)
 	var c *datastore.Client
 	if err == nil {
 		c, err = dial(ctx, project, &opts)

@@ -2,12 +2,12 @@ package datastorelog
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"cloud.google.com/go/datastore"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/dserr"
 )
 
 // explain finds out what kept the Write from its places: itself (somebody on the
@@ -75,7 +75,7 @@ func (a *attempt) conditionsHold(ctx context.Context) error {
 		return nil
 	}
 	cells := make([]rawCell, len(keys))
-	if err := missing(a.client.GetMulti(ctx, keys, pointers(cells))); err != nil {
+	if err := dserr.IgnoreMissing(a.client.GetMulti(ctx, keys, pointers(cells))); err != nil {
 		return a.cause(ctx, unreachable(err))
 	}
 	return holds(ops, cells)
@@ -98,18 +98,4 @@ func pointers[T any](list []T) []any {
 		out[i] = &list[i]
 	}
 	return out
-}
-
-// missing drops the errors of GetMulti that say that there is no such entity.
-func missing(err error) error {
-	var list datastore.MultiError
-	if !errors.As(err, &list) {
-		return err
-	}
-	for _, err := range list {
-		if err != nil && !errors.Is(err, datastore.ErrNoSuchEntity) {
-			return err
-		}
-	}
-	return nil
 }

@@ -48,11 +48,8 @@ func Open(ctx context.Context, project string, o *Options) (*Log, error) {
 }
 
 func open(ctx context.Context, project string, o *Options) (*Log, error) {
-	opts, err := o.withDefaults()
+	project, opts, err := complete(project, o)
 	if err != nil {
-		return nil, err
-	}
-	if project, err = projectOf(project, &opts); err != nil {
 		return nil, err
 	}
 	l := &Log{opts: opts, kinds: opts.kinds(), name: project + "/" + opts.Database, blockSize: 8 << 10, cellSize: 1 << 10}

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"cloud.google.com/go/datastore"
+
+	"github.com/rollforward/rollforward/internal/dserr"
 )
 
 // lookup gets the blocks of a shard from a number on, at most n, up to the first
@@ -53,7 +55,7 @@ func (l *Log) get(ctx context.Context, keys []*datastore.Key) ([]rawBlock, error
 		return nil, err
 	}
 	found := make([]rawBlock, len(keys))
-	err := missing(l.client.GetMulti(ctx, keys, pointers(found)))
+	err := dserr.IgnoreMissing(l.client.GetMulti(ctx, keys, pointers(found)))
 	if n := len(keys); tooLarge(err) && n > 1 {
 		one, err := l.get(ctx, keys[:n/2])
 		if err != nil {

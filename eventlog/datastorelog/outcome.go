@@ -2,15 +2,14 @@ package datastorelog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
-	"cloud.google.com/go/datastore"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/dserr"
 )
 
 // What the answer of a Commit says of the Write. A Commit is sent once; where
@@ -46,7 +45,7 @@ func outcomeOf(err error, transaction, wasSent bool) outcome {
 	switch code := status.Code(err); {
 	case err == nil:
 		return done
-	case errors.Is(err, datastore.ErrConcurrentTransaction), code == codes.Aborted:
+	case dserr.Conflict(err):
 		return clash
 	case code == codes.AlreadyExists:
 		return taken

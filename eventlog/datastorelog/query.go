@@ -109,17 +109,21 @@ func (l *Log) values(ctx context.Context, s span, backward bool, size int) (list
 	return list, len(list) < size, err
 }
 
-// tail asks the index where a shard ends.
-func (l *Log) tail(ctx context.Context, shard int) (place, error) {
-	list, _, err := l.values(ctx, places(shard, 0), true, 1)
-	if err != nil {
+// lastPlace returns the last place in a span, the zero one where there is none.
+func (l *Log) lastPlace(ctx context.Context, s span) (p place, err error) {
+	list, _, err := l.values(ctx, s, true, 1)
+	if err != nil || len(list) == 0 {
 		return place{}, l.cause(ctx, err)
 	}
-	var p place
-	if len(list) > 0 {
-		if p.last, p.block, err = parsePlace(list[0]); err != nil {
-			return place{}, err
-		}
+	p.last, p.block, err = parsePlace(list[0])
+	return p, err
+}
+
+// tail asks the index where a shard ends.
+func (l *Log) tail(ctx context.Context, shard int) (place, error) {
+	p, err := l.lastPlace(ctx, places(shard, 0))
+	if err != nil {
+		return place{}, err
 	}
 	l.heads.learn(shard, p)
 	return p, nil

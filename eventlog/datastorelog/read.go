@@ -196,15 +196,9 @@ func (s *scan) seekEnd(ctx context.Context) (beyond uint64, err error) {
 	}
 	before := places(s.shard, 0)
 	before.to = places(s.shard, s.to).from
-	list, _, err := s.log.values(ctx, before, true, 1)
+	p, err := s.log.lastPlace(ctx, before)
 	if err != nil {
 		return 0, err
-	}
-	var p place
-	if len(list) > 0 {
-		if p.last, p.block, err = parsePlace(list[0]); err != nil {
-			return 0, err
-		}
 	}
 	s.next = p.block + 1
 	return 1, nil

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/dserr"
 	"github.com/rollforward/rollforward/internal/jitter"
 )
 
@@ -96,8 +97,8 @@ func (a *attempt) read(ctx context.Context, tx *datastore.Transaction) (moved bo
 		return false, nil
 	}
 	blocks, cells := make([]rawBlock, len(a.reads)), make([]rawCell, len(ops))
-	err = missing(tx.GetMulti(keys, append(pointers(blocks), pointers(cells)...)))
-	if err != nil && outcomeOf(err, true, true) == clash {
+	err = dserr.IgnoreMissing(tx.GetMulti(keys, append(pointers(blocks), pointers(cells)...)))
+	if dserr.Conflict(err) {
 		return false, &againError{err: err}
 	}
 	if err != nil {

@@ -60,6 +60,15 @@ func OpenURL(ctx context.Context, text string, o *Options) (*Log, error) {
 	return Open(ctx, project, opts)
 }
 
+// complete returns the project and the options that o and the environment come to.
+func complete(project string, o *Options) (string, Options, error) {
+	opts, err := o.withDefaults()
+	if err == nil {
+		project, err = projectOf(project, &opts)
+	}
+	return project, opts, err
+}
+
 // projectOf returns the project, by default that of the environment.
 func projectOf(project string, o *Options) (string, error) {
 	for _, p := range []string{project, os.Getenv(projectEnv), os.Getenv("DATASTORE_PROJECT_ID")} {
@@ -76,10 +85,7 @@ func projectOf(project string, o *Options) (string, error) {
 // Resolve returns the project and the emulator that Open would take, "" for the
 // service, from the environment where neither project nor o names them.
 func Resolve(project string, o *Options) (resolved, emulator string, err error) {
-	opts, err := o.withDefaults()
-	if err == nil {
-		resolved, err = projectOf(project, &opts)
-	}
+	resolved, opts, err := complete(project, o)
 	if err != nil {
 		return "", "", fmt.Errorf("datastorelog: %w", err)
 	}

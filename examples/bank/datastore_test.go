@@ -46,7 +46,7 @@ func TestReadModelInDatastore(t *testing.T) {
 			in := func(args ...string) string {
 				t.Helper()
 				var out, errOut bytes.Buffer
-				root := newCommandAt(&site{dial: dial})
+				root := newCommandAt(&site{store: cli.Store{Database: dial}})
 				root.SetIn(strings.NewReader(""))
 				root.SetOut(&out)
 				root.SetErr(&errOut)

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 
 	"github.com/rollforward/rollforward/eventlog"
@@ -23,9 +22,6 @@ type site struct {
 	notify notify.Flag
 	bells  *notify.Bells // while a command works that writes
 	db     string
-	// dial opens the database with the read model and says in which namespace it is; nil:
-	// where the log is.
-	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {
@@ -85,12 +81,8 @@ func (s *site) withReadModel(cmd *cobra.Command, a cli.Access, before func(conte
 // readModel opens the read model of the log: in Datastore beside a log that is there,
 // otherwise in an SQLite file, in the log's directory unless one is named.
 func (s *site) readModel(ctx context.Context, log *eventlog.Log) (m *bank.ReadModel, closing func() error, err error) {
-	dial := s.dial
-	if dial == nil && s.store.InDatastore() {
-		dial = s.store.Dial
-	}
-	if dial != nil && s.db == "" {
-		client, namespace, err := dial(ctx)
+	if s.store.HasDatabase() && s.db == "" {
+		client, namespace, err := s.store.Dial(ctx)
 		if err != nil {
 			return nil, nil, err
 		}

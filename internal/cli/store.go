@@ -21,7 +21,12 @@ const logVariable = "EVENTLOG_LOG"
 
 // A Store is the flag that says which log a command works on: a directory, or
 // datastore://PROJECT/DATABASE?namespace=NAMESPACE.
-type Store struct{ log string }
+type Store struct {
+	log string
+	// Database, if not nil, is what Dial does: it puts what is kept beside the log in
+	// another database than the log's.
+	Database func(ctx context.Context) (client *datastore.Client, namespace string, err error)
+}
 
 // AddFlag adds --log to cmd and the commands below it.
 func (s *Store) AddFlag(cmd *cobra.Command) {
@@ -69,10 +74,16 @@ func (s *Store) Datastore() (project string, o *datastorelog.Options, err error)
 	return project, o, err
 }
 
+// HasDatabase reports whether Dial has a database to connect with.
+func (s *Store) HasDatabase() bool { return s.Database != nil || s.InDatastore() }
+
 // Dial connects with the database of a log in Datastore, for what is kept beside the log,
 // and says in which namespace: that of the log, followed by its kind where it is not the
 // default one, for the logs of a namespace have their kinds apart and nothing else.
 func (s *Store) Dial(ctx context.Context) (client *datastore.Client, namespace string, err error) {
+	if s.Database != nil {
+		return s.Database(ctx)
+	}
 	project, o, err := s.Datastore()
 	if err != nil {
 		return nil, "", err

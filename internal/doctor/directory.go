@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 )
 
 const (
@@ -15,17 +18,18 @@ const (
 	mustSpace = 256 << 20 // about where the store begins to refuse writes
 )
 
-// Directory examines the embedded log in a directory: whether there is one, who holds it,
-// whether this program knows its format, how much space is left, and then what Log
-// examines.
+// Directory examines the embedded log in a directory: whether there is one, who holds it
+// and whether that process shares it, whether this program knows its format, how much
+// space is left, and then what Log examines. It looks through the process that shares the
+// directory where there is one.
 func Directory(ctx context.Context, dir string) (r Report) {
-	d, err := pebblelog.Open(dir, &pebblelog.Options{MustExist: true, ReadOnly: true})
+	d, err := remotelog.Open(ctx, dir, &remotelog.Options{ReadOnly: true, Store: pebblelog.Options{MustExist: true}})
 	if err != nil {
 		r.refused(err)
 		return r
 	}
-	r.Add("directory", Good, "", "%s can be opened, and nobody else holds it", d.Dir())
-	r.space(d)
+	r.shared(d.Dir())
+	r.space(ctx, d)
 	l, err := eventlog.Open(ctx, d, nil)
 	if err != nil {
 		r.Manifest(err)
@@ -35,6 +39,34 @@ func Directory(ctx context.Context, dir string) (r Report) {
 	return append(r, closed(l.Close())...)
 }
 
+// shared says who has a directory that this process has joined, or got.
+func (r *Report) shared(dir string) {
+	switch h := holder(dir); {
+	case h == nil:
+		r.Add("directory", Good, "", "%s can be opened, and nobody else holds it", dir)
+	case h.PID == 0: // a full disk, maybe: then it may be this one
+		r.Add("directory", Good, "", "%s can be opened; which process has it is not known", dir)
+	default:
+		r.Add("directory", Good, "", "%s can be opened: process %d on %s has it since %s and shares it: %s", dir, h.PID, h.Host, h.Since.Format(time.RFC3339), h.Command)
+	}
+}
+
+// holder returns what another process that has a directory says of itself, nil where
+// it is this one that has it.
+func holder(dir string) *pebblelog.HeldError {
+	// Sharing: if it is free by now, nobody is refused because of this look.
+	d, err := pebblelog.Open(dir, &pebblelog.Options{MustExist: true, ReadOnly: true, Sharing: true})
+	if err == nil {
+		_ = d.Close() // nothing was written
+	}
+	var held *pebblelog.HeldError
+	host, _ := os.Hostname()
+	if !errors.As(err, &held) || held.PID == os.Getpid() && held.Host == host {
+		return nil
+	}
+	return held
+}
+
 // refused says why a directory cannot be opened.
 func (r *Report) refused(err error) {
 	var held *pebblelog.HeldError
@@ -42,7 +74,13 @@ func (r *Report) refused(err error) {
 	level, do := Bad, "if nothing else helps, restore a backup"
 	switch {
 	case errors.As(err, &held):
-		level, do = Warning, "a directory belongs to one process at a time: stop that one, or look from inside of it"
+		level, do = Warning, "stop that process, or look from inside of it"
+		switch {
+		case held.Sharing:
+			do = "that process shares the directory, but does not let this one in: be the same user with the same version of the program, or stop it"
+		case held.PID != 0:
+			err, do = held, "that process does not share the directory: stop it, or look from inside of it"
+		}
 	case errors.As(err, &newer):
 		do = "use a newer version of this program"
 	case errors.Is(err, pebblelog.ErrForeign):
@@ -57,9 +95,9 @@ func (r *Report) refused(err error) {
 	r.Add("directory", level, do, "%v", err)
 }
 
-func (r *Report) space(d *pebblelog.Log) {
+func (r *Report) space(ctx context.Context, d *remotelog.Log) {
 	const do = "make space on this file system; writes are refused before it is used up, and nothing is lost"
-	s, err := d.Stats()
+	s, err := d.Stats(ctx)
 	mib := s.FreeBytes >> 20
 	switch {
 	case err != nil || s.FreeBytes == 0:

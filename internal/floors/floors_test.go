@@ -46,6 +46,7 @@ func TestImportsPointOneWay(t *testing.T) {
 		"eventlog/sequencer":        append([]string{module + "outbox", module + "saga", module + "projection", watermill, cobra, testingPk}, backends...),
 		"eventlog/memlog":           append([]string{pebble, grpc, google, sqlite, watermill, cobra, testingPk}, prometheus...),
 		"eventlog/pebblelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
+		"eventlog/remotelog":        {grpc, google, sqlite, watermill, cobra, testingPk, module + "outbox", module + "saga", module + "projection"},
 		"outbox":                    append([]string{module + "saga", module + "projection", cobra, testingPk}, backends...),
 		"outbox/gcppubsub":          append([]string{module + "saga", module + "projection", module + "eventlog/memlog", module + "eventlog/pebblelog", pebble, sqlite, google + "/datastore", cobra, testingPk}, prometheus...),
 		"saga":                      append([]string{module + "projection", cobra, testingPk}, backends...),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/internal/jitter"
 )
 
 // A Crew works on what a Keeper holds: one Work for each lease, side by side.
@@ -169,13 +170,8 @@ func (s *shift) end(ctx context.Context) {
 func Linger(ctx context.Context, d time.Duration) (long context.Context, release func()) {
 	long, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			cancel()
-		case <-long.Done():
-		}
+		jitter.Pause(long, d)
+		cancel()
 	})
 	return long, func() {
 		stop()

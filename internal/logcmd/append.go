@@ -95,21 +95,13 @@ func (a *appending) run(cmd *cobra.Command, store *cli.Store, args []string) (er
 			return err
 		}
 	}
-	l, err := store.Open(cmd.Context(), cli.Create, &eventlog.Options{Shards: a.shards, FoldAfter: -1})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	bells, err := a.notify.Open(cmd, l, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bells.Close()) }()
-	bells.Ring()
-	if a.lines {
-		return a.appendLines(cmd, l, args)
-	}
-	return a.appendOne(cmd, l, args[0], eventlog.Raw{Type: args[1], Data: data})
+	o := &eventlog.Options{Shards: a.shards, FoldAfter: -1}
+	return change(cmd, store, cli.Create, o, &a.notify, func(cmd *cobra.Command, l *eventlog.Log) error {
+		if a.lines {
+			return a.appendLines(cmd, l, args)
+		}
+		return a.appendOne(cmd, l, args[0], eventlog.Raw{Type: args[1], Data: data})
+	})
 }
 
 func (a *appending) parse() (err error) {

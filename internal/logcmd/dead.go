@@ -3,7 +3,7 @@ package logcmd
 import (
 	"context"
 	"errors"
-	"time"
+	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -59,33 +59,17 @@ func completeDead(store *cli.Store, value func(outbox.Info) string) cobra.Comple
 		if value == nil || len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
-		defer cancel()
-		l, err := store.Open(ctx, cli.Read, nil)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer l.Close()
-		var out []string
-		seen := make(map[string]bool)
-		for i, err := range outbox.Dead(ctx, l) {
-			if err != nil || len(out) == maxCompletions {
-				break
+		return offer(store, func(ctx context.Context, l *eventlog.Log) iter.Seq[string] {
+			return func(yield func(string) bool) {
+				for i, err := range outbox.Dead(ctx, l) {
+					if err != nil || !yield(value(i)) {
+						return
+					}
+				}
 			}
-			if v := value(i); !seen[v] {
-				seen[v] = true
-				out = append(out, v)
-			}
-		}
-		return out, cobra.ShellCompDirectiveNoFileComp
+		})
 	}
 }
-
-// A shell's user waits for what is offered.
-const (
-	completionPatience = 2 * time.Second
-	maxCompletions     = 100
-)
 
 // flagsThatSelect are those of a selection.
 var flagsThatSelect = []string{"id", "type", "target", "error"}
@@ -128,19 +112,14 @@ first: those that all given flags select. AGE is since the last attempt.`,
   eventlog dead list --type bank.credit --error "connection refused"
   eventlog dead list -o jsonl | jq -r .error | sort | uniq -c`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if d.limit < 0 {
 				return cli.Usage("--limit %d", d.limit)
 			}
 			if err := d.parse(cmd); err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			return d.print(cmd, l)
+			return look(cmd, store, d.print)
 		},
 	}
 	d.addFlags(cmd, store)

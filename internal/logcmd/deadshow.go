@@ -2,7 +2,6 @@ package logcmd
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -46,22 +45,19 @@ by whom, when and why. It shows those, too, that were decided on.`,
   eventlog dead show 0198c3f0-7b1e-7c4a-9d3e-000000000001 -o json | jq .data`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeDead(store, idForShell),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := eventlog.ParseID(args[0])
 			if err != nil || id.IsZero() {
 				return cli.Usage("%q is no id of a step", args[0])
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			letter, err := outbox.ReadLetter(cmd.Context(), l, id)
-			if err != nil {
-				return err
-			}
-			d := newDeadLetter(letter, l.Now())
-			return d.write(cmd.OutOrStdout(), format)
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error {
+				letter, err := outbox.ReadLetter(cmd.Context(), l, id)
+				if err != nil {
+					return err
+				}
+				d := newDeadLetter(letter, l.Now())
+				return d.write(cmd.OutOrStdout(), format)
+			})
 		},
 	}
 	format.AddFlag(cmd)

@@ -138,7 +138,7 @@ func whoami() string {
 	return name + "@" + host
 }
 
-func (d *decision) run(cmd *cobra.Command, store *cli.Store, done string, decide func(context.Context, *eventlog.Log) (int, error)) (err error) {
+func (d *decision) run(cmd *cobra.Command, store *cli.Store, done string, decide func(context.Context, *eventlog.Log) (int, error)) error {
 	if err := d.parse(cmd); err != nil {
 		return err
 	}
@@ -146,23 +146,14 @@ func (d *decision) run(cmd *cobra.Command, store *cli.Store, done string, decide
 	defer progress.Stop()
 	var decided atomic.Int64
 	hooks := eventlog.Hooks{Group: func(g eventlog.GroupInfo) { progress.Set(decided.Add(int64(g.Callers)), 0) }} // a transaction each
-	l, err := store.Open(cmd.Context(), cli.Write, &eventlog.Options{Hooks: hooks})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	bells, err := d.notify.Open(cmd, l, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bells.Close()) }()
-	bells.Ring()
-	if err := d.look(cmd, l); err != nil {
-		return err
-	}
-	n, err := decide(cmd.Context(), l)
-	progress.Stop()
-	return errors.Join(d.report(cmd, done, n), err)
+	return change(cmd, store, cli.Write, &eventlog.Options{Hooks: hooks}, &d.notify, func(cmd *cobra.Command, l *eventlog.Log) error {
+		if err := d.look(cmd, l); err != nil {
+			return err
+		}
+		n, err := decide(cmd.Context(), l)
+		progress.Stop()
+		return errors.Join(d.report(cmd, done, n), err)
+	})
 }
 
 // look says so when there is nothing to decide about the one letter that is

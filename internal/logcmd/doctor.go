@@ -29,8 +29,9 @@ func newDoctor(store *cli.Store) *cobra.Command {
 		Use:   "doctor",
 		Short: "Say what keeps a log from working, and what to do",
 		Long: `Doctor looks at where the log is kept, as far as that goes without changing it: whether
-it is there and can be opened, who holds it, how much space is left, its format and
-shards, and whether its times agree with this machine's clock. It reads no more than
+it is there and can be opened, who holds it and whether that process shares it, how much
+space is left, its format and shards, and whether its times agree with this machine's
+clock. It reads no more than
 the last commits; "eventlog verify" reads all. Exit status 1: something is bad.`,
 		Example: `  eventlog doctor
   eventlog doctor -o json`,

@@ -1,7 +1,6 @@
 package logcmd
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -90,17 +89,11 @@ func (r *request) run(cmd *cobra.Command, store *cli.Store, args []string) (err 
 	if r.By == "" {
 		r.By = whoami()
 	}
-	l, err := store.Open(cmd.Context(), cli.Write, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
-	bells, err := r.notify.Open(cmd, l, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, bells.Close()) }()
-	bells.Ring()
+	return change(cmd, store, cli.Write, nil, &r.notify, r.ask)
+}
+
+// ask writes the request down.
+func (r *request) ask(cmd *cobra.Command, l *eventlog.Log) error {
 	chain, err := r.look(cmd, l)
 	if err != nil {
 		return err

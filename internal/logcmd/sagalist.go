@@ -50,16 +50,11 @@ compensating (it goes back), parked (somebody must decide), completed, compensat
   eventlog sagas list --state parked -o jsonl | jq -r .error | sort | uniq -c`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: completeSagas(store, 1, anyInstance),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := i.parse(cmd, args); err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			return i.print(cmd, l)
+			return look(cmd, store, i.print)
 		},
 	}
 	f := cmd.Flags()

@@ -53,27 +53,16 @@ func checkInstance(args []string) (name, id string, err error) {
 
 // completeSagas offers names of sagas and then ids of instances, those that fit.
 func completeSagas(store *cli.Store, most int, fits func(saga.Info) bool) cobra.CompletionFunc {
-	return func(cmd *cobra.Command, args []string, _ string) (out []string, _ cobra.ShellCompDirective) {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		if len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
-		defer cancel()
-		l, err := store.Open(ctx, cli.Read, nil)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		defer l.Close()
-		offers := sagaNames(ctx, l)
-		if len(args) == 1 {
-			offers = instanceIDs(ctx, l, args[0], fits)
-		}
-		for text := range offers {
-			if out = append(out, text); len(out) == maxCompletions {
-				break
+		return offer(store, func(ctx context.Context, l *eventlog.Log) iter.Seq[string] {
+			if len(args) == 1 {
+				return instanceIDs(ctx, l, args[0], fits)
 			}
-		}
-		return out, cobra.ShellCompDirectiveNoFileComp
+			return sagaNames(ctx, l)
+		})
 	}
 }
 

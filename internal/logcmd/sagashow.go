@@ -57,21 +57,18 @@ They run once a sagarunner knows them.`,
   eventlog sagas show transfer t1 -o json | jq .data`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeSagas(store, 2, anyInstance),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name, id, err := checkInstance(args)
 			if err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			s, err := readInstance(cmd.Context(), l, name, id, format != cli.Table)
-			if err != nil {
-				return err
-			}
-			return s.write(cmd.OutOrStdout(), format)
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error {
+				s, err := readInstance(cmd.Context(), l, name, id, format != cli.Table)
+				if err != nil {
+					return err
+				}
+				return s.write(cmd.OutOrStdout(), format)
+			})
 		},
 	}
 	format.AddFlag(cmd)

@@ -50,28 +50,25 @@ it, whose id is its "cause".`,
   eventlog sagas trace transfer t1 -o jsonl | jq -r 'select(.state != "done") | .type'`,
 		Args:              cobra.ExactArgs(2),
 		ValidArgsFunction: completeSagas(store, 2, anyInstance),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name, id, err := checkInstance(args)
 			if err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			i, err := showInstance(cmd.Context(), l, name, id)
-			if err != nil {
-				return err
-			}
-			if i.Chain.IsZero() {
-				return fmt.Errorf("saga: %s/%s: its chain is not known", name, id)
-			}
-			tree, err := saga.Trace(cmd.Context(), l, i.Chain)
-			if err != nil {
-				return err
-			}
-			return writeTree(cmd.OutOrStdout(), format, l, i, tree)
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error {
+				i, err := showInstance(cmd.Context(), l, name, id)
+				if err != nil {
+					return err
+				}
+				if i.Chain.IsZero() {
+					return fmt.Errorf("saga: %s/%s: its chain is not known", name, id)
+				}
+				tree, err := saga.Trace(cmd.Context(), l, i.Chain)
+				if err != nil {
+					return err
+				}
+				return writeTree(cmd.OutOrStdout(), format, l, i, tree)
+			})
 		},
 	}
 	format.AddFlag(cmd)

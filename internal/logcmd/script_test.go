@@ -19,6 +19,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/eventlog/remotelog"
 	"github.com/rollforward/rollforward/internal/bench"
 )
 
@@ -33,6 +34,7 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //
 //	exits STATUS eventlog …   the exit status must be that
 //	hold DIR                  this process opens the log until the script ends
+//	share DIR                 the same, and lets others in
 //	interrupt eventlog …      sends SIGINT after the first line of output
 //	damage DIR                changes a byte in the middle of the largest table
 //	edit FILE OLD NEW         replaces the only occurrence of a text
@@ -69,7 +71,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %s", name)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"exits": exits, "hold": hold, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
+			"exits": exits, "hold": hold, "share": share, "interrupt": interrupt, "damage": damage, "edit": edit, "cut": cut,
 			"fill": fill, "lend": lend, "roll": roll, "release": release, "capture": capture,
 			"bells": bells, "rung": rung,
 			"cloud": cloud,
@@ -104,6 +106,12 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 
 func hold(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := pebblelog.Open(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	ts.Defer(func() { ts.Check(l.Close()) })
+}
+
+func share(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := remotelog.Open(context.Background(), ts.MkAbs(args[0]), nil)
 	ts.Check(err)
 	ts.Defer(func() { ts.Check(l.Close()) })
 }

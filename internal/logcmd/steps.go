@@ -43,16 +43,11 @@ targets and types. All flags that select must hold.`,
   eventlog steps --lane proj1 --by-type
   eventlog steps --by-target --limit 10`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := p.check(cmd); err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			return p.run(cmd, l)
+			return look(cmd, store, p.run)
 		},
 	}
 	f := cmd.Flags()

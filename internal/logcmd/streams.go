@@ -35,32 +35,29 @@ when PREFIX starts with $.`,
   eventlog streams account/ -o jsonl
   eventlog streams '$'`,
 		Args: cobra.MaximumNArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if limit < 0 {
 				return cli.Usage("--limit %d", limit)
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
 			prefix := ""
 			if len(args) == 1 {
 				prefix = args[0]
 			}
-			list := cli.NewList(cmd.OutOrStdout(), format, streamColumns)
-			for s, err := range l.Streams(cmd.Context(), prefix) {
-				if err == nil {
-					err = list.Add(stream(s))
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error {
+				list := cli.NewList(cmd.OutOrStdout(), format, streamColumns)
+				for s, err := range l.Streams(cmd.Context(), prefix) {
+					if err == nil {
+						err = list.Add(stream(s))
+					}
+					if err != nil {
+						return errors.Join(err, list.End())
+					}
+					if list.Len() == limit {
+						break
+					}
 				}
-				if err != nil {
-					return errors.Join(err, list.End())
-				}
-				if list.Len() == limit {
-					break
-				}
-			}
-			return list.End()
+				return list.End()
+			})
 		},
 	}
 	cmd.Flags().IntVar(&limit, "limit", 0, "at most `n` streams")

@@ -81,7 +81,7 @@ no place yet.`,
 			if r.query.Limit < 0 {
 				return cli.Usage("--limit %d", r.query.Limit)
 			}
-			return r.timeline(cmd, store)
+			return look(cmd, store, r.timeline)
 		},
 	}
 	q, f := &r.query, cmd.Flags()
@@ -97,12 +97,7 @@ no place yet.`,
 	return cmd
 }
 
-func (r *reading) timeline(cmd *cobra.Command, store *cli.Store) (err error) {
-	l, err := store.Open(cmd.Context(), cli.Read, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.Close()) }()
+func (r *reading) timeline(cmd *cobra.Command, l *eventlog.Log) error {
 	if s := r.query.Shards[0]; s >= l.Shards() {
 		return cli.Usage("shard %d: the log has shards 0 to %d", s, l.Shards()-1)
 	}

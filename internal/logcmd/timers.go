@@ -33,7 +33,7 @@ their next attempt are listed by "steps".
   eventlog timers --before 24h
   eventlog timers --target account/ada -o jsonl`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if t.limit < 0 {
 				return cli.Usage("--limit %d", t.limit)
 			}
@@ -41,12 +41,7 @@ their next attempt are listed by "steps".
 			if err != nil {
 				return err
 			}
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			return t.print(cmd, l, before)
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error { return t.print(cmd, l, before) })
 		},
 	}
 	f := cmd.Flags()

@@ -30,33 +30,32 @@ index key with its commit and every commit with its keys. It names the first
 damage of each shard. Exit status 0: all is well, 1: the log is damaged.`,
 		Example: `  eventlog verify && eventlog backup ../backup`,
 		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			l, err := store.Open(cmd.Context(), cli.Read, nil)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, l.Close()) }()
-			v := &verdict{}
-			if v.Position, err = l.Position(cmd.Context()); err != nil {
-				return err
-			}
-			for s := range l.Shards() {
-				v.Commits += int64(v.Position.Revision(s))
-			}
-			progress := cli.StartProgress(cmd.ErrOrStderr(), "verify", "commits and index entries")
-			damage := eventlog.CheckWith(cmd.Context(), l, &eventlog.CheckOptions{Progress: progress.Set})
-			progress.Stop()
-			if err := cmd.Context().Err(); err != nil {
-				return err
-			}
-			if v.OK = damage == nil; !v.OK {
-				v.Damage = strings.Split(damage.Error(), "\n")
-			}
-			return errors.Join(cli.WriteObject(cmd.OutOrStdout(), format, v, v.fields()), damage)
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return look(cmd, store, func(cmd *cobra.Command, l *eventlog.Log) error { return verify(cmd, l, format) })
 		},
 	}
 	format.AddFlag(cmd)
 	return cmd
+}
+
+func verify(cmd *cobra.Command, l *eventlog.Log, format cli.Format) (err error) {
+	v := &verdict{}
+	if v.Position, err = l.Position(cmd.Context()); err != nil {
+		return err
+	}
+	for s := range l.Shards() {
+		v.Commits += int64(v.Position.Revision(s))
+	}
+	progress := cli.StartProgress(cmd.ErrOrStderr(), "verify", "commits and index entries")
+	damage := eventlog.CheckWith(cmd.Context(), l, &eventlog.CheckOptions{Progress: progress.Set})
+	progress.Stop()
+	if err := cmd.Context().Err(); err != nil {
+		return err
+	}
+	if v.OK = damage == nil; !v.OK {
+		v.Damage = strings.Split(damage.Error(), "\n")
+	}
+	return errors.Join(cli.WriteObject(cmd.OutOrStdout(), format, v, v.fields()), damage)
 }
 
 func (v *verdict) fields() []cli.Field {

@@ -2,7 +2,6 @@ package datastoresink
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/dserr"
 	"github.com/rollforward/rollforward/projection"
 )
 
@@ -89,7 +89,7 @@ type lookup func(ctx context.Context, keys []*datastore.Key, dst any) error
 // projection returns the entity of a projection, the zero one when there is none.
 func (s *Sink) projection(ctx context.Context, get lookup, name string) (held, error) {
 	out := make([]held, 1)
-	if err := absent(get(ctx, []*datastore.Key{s.projectionKey(name)}, out)); err != nil {
+	if err := dserr.IgnoreMissing(get(ctx, []*datastore.Key{s.projectionKey(name)}, out)); err != nil {
 		return held{}, err
 	}
 	if out[0].Format > format {
@@ -106,7 +106,7 @@ func (s *Sink) checkpoints(ctx context.Context, get lookup, name string, shards 
 	}
 	for from := 0; from < len(keys); from += maxKeys {
 		to := min(from+maxKeys, len(keys))
-		if err := absent(get(ctx, keys[from:to], out[from:to])); err != nil {
+		if err := dserr.IgnoreMissing(get(ctx, keys[from:to], out[from:to])); err != nil {
 			return nil, err
 		}
 	}
@@ -115,17 +115,3 @@ func (s *Sink) checkpoints(ctx context.Context, get lookup, name string, shards 
 
 // maxKeys is how many entities one request may look up.
 const maxKeys = 1000
-
-// absent takes an entity that is missing for its zero value.
-func absent(err error) error {
-	var each datastore.MultiError
-	if !errors.As(err, &each) {
-		return err
-	}
-	for _, e := range each {
-		if e != nil && e != datastore.ErrNoSuchEntity {
-			return e
-		}
-	}
-	return nil
-}

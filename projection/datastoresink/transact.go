@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/rollforward/rollforward/internal/dserr"
 	"github.com/rollforward/rollforward/internal/jitter"
 )
 
@@ -48,7 +49,7 @@ func (s *Sink) transact(ctx context.Context, name string, c change, look bool, f
 		if pause(ctx, n) != nil {
 			return err
 		}
-		look, conflict = true, isConflict(err)
+		look, conflict = true, dserr.Conflict(err)
 	}
 }
 
@@ -114,14 +115,9 @@ func (s *Sink) settle(ctx context.Context, c change, err error) error {
 	return err
 }
 
-// isConflict reports whether another transaction was in the way.
-func isConflict(err error) bool {
-	return errors.Is(err, datastore.ErrConcurrentTransaction) || status.Code(err) == codes.Aborted
-}
-
 // mayPass reports whether the same transaction may succeed later.
 func mayPass(err error) bool {
-	if isConflict(err) || errors.Is(err, context.DeadlineExceeded) {
+	if dserr.Conflict(err) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	switch status.Code(err) {

@@ -60,7 +60,7 @@ func TestDatastore(t *testing.T) {
 			defer stop()
 			run := func(ctx context.Context, stderr *listener, args ...string) (int, string) {
 				var out bytes.Buffer
-				cmd := newCommandAt(&site{dial: dial, Options: Options{
+				cmd := newCommandAt(&site{store: cli.Store{Database: dial}, Options: Options{
 					Projections: []sqlsink.Projection{postings(func() {})}, Datastore: []datastoresink.Projection{entities}}})
 				cmd.SetOut(&out)
 				cmd.SetErr(stderr)

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 
-	"cloud.google.com/go/datastore"
 	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // the driver of OpenSQLite
 
@@ -30,9 +29,6 @@ type site struct {
 	notify notify.Flag  // of run
 	daemon daemon.Flags // of run
 	db     string
-	// dial opens the database with the read model and says in which namespace it is; nil:
-	// where the log is.
-	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {
@@ -116,11 +112,7 @@ func (s *site) openSQLite(ctx context.Context, log *eventlog.Log, mustExist bool
 }
 
 func (s *site) openDatastore(ctx context.Context, log *eventlog.Log, logger *slog.Logger) (*model, error) {
-	dial := s.dial
-	if dial == nil {
-		dial = s.store.Dial
-	}
-	client, namespace, err := dial(ctx)
+	client, namespace, err := s.store.Dial(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +126,7 @@ func (s *site) openDatastore(ctx context.Context, log *eventlog.Log, logger *slo
 
 // inDatastore reports whether the read model is in Datastore.
 func (s *site) inDatastore() bool {
-	return (s.dial != nil || s.store.InDatastore()) && s.db == "" && os.Getenv(dbVariable) == ""
+	return s.store.HasDatabase() && s.db == "" && os.Getenv(dbVariable) == ""
 }
 
 // A declared is what is known of a projection without a store.

@@ -24,7 +24,7 @@ func TestCensusFails(t *testing.T) {
 		}
 		var out bytes.Buffer
 		c := &saga.Census{Log: l}
-		stop := keepCount(t.Context(), slog.New(slog.NewTextHandler(&out, nil)), c)
+		stop := keep(t.Context(), slog.New(slog.NewTextHandler(&out, nil)), c.Run, "the sagas are not counted any more")
 		synctest.Wait()
 		if err := c.Health(t.Context()); err != nil {
 			t.Errorf("health: %v", err)
@@ -37,7 +37,6 @@ func TestCensusFails(t *testing.T) {
 			t.Errorf("it does not say that it failed: %s", &out)
 		}
 		stop()
-		keepCount(t.Context(), nil, nil)()
 	})
 }
 

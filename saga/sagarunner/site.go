@@ -77,8 +77,10 @@ func (s *site) work(ctx context.Context, cmd *cobra.Command, d *daemon.Daemon) (
 	d.Ready(func() []error { return append(reasons(ctx, r, c), sequencerReasons(ctx, seq)...) })
 	d.Logger.Info(s.Name+": running", "handlers", len(s.Handlers), "shards", log.Shards())
 	defer func() { d.Logger.Info(s.Name + ": stopped") }()
-	defer keepCount(ctx, d.Logger, c)()
-	defer keepFolding(ctx, d.Logger, seq)()
+	if c != nil {
+		defer keep(ctx, d.Logger, c.Run, "the sagas are not counted any more")()
+	}
+	defer keep(ctx, d.Logger, seq.Run, "relaxed appends are not folded any more")()
 	return s.both(ctx, r)
 }
 
