@@ -19,24 +19,42 @@ func decodeCommit(shard int, rev driver.Revision, data []byte) (*commit, error) 
 // decodeOnly is decodeCommit for who wants the events of one stream only, "" for
 // all: steps of many streams share commits.
 func decodeOnly(shard int, rev driver.Revision, data []byte, only string) (*commit, error) {
-	corrupt := func(why string) error {
-		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: why}
-	}
-	if len(data) < headerSize {
-		return nil, corrupt(fmt.Sprintf("%d bytes", len(data)))
-	}
-	if binary.LittleEndian.Uint32(data[1:]) != checksum(shard, rev, data[headerSize:]) {
-		return nil, corrupt("checksum mismatch")
-	}
-	if data[0] != commitFormat {
-		return nil, fmt.Errorf("%w: shard %d revision %d has commit format %d, this program knows %d",
-			ErrFormat, shard, rev, data[0], commitFormat)
+	if err := checkStored(shard, rev, data); err != nil {
+		return nil, err
 	}
 	c := new(commit)
 	if err := c.decode(decoder{data[headerSize:], nil}, only); err != nil {
-		return nil, corrupt(err.Error())
+		return nil, &driver.CorruptError{Shard: shard, Revision: rev, Reason: err.Error()}
 	}
 	return c, nil
+}
+
+// checkStored checks that data is a commit that was written to this place.
+func checkStored(shard int, rev driver.Revision, data []byte) error {
+	switch {
+	case len(data) < headerSize:
+		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: fmt.Sprintf("%d bytes", len(data))}
+	case binary.LittleEndian.Uint32(data[1:]) != checksum(shard, rev, data[headerSize:]):
+		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: "checksum mismatch"}
+	case data[0] != commitFormat:
+		return fmt.Errorf("%w: shard %d revision %d has commit format %d, this program knows %d",
+			ErrFormat, shard, rev, data[0], commitFormat)
+	}
+	return nil
+}
+
+// timeOf reads only the time of a stored commit.
+func timeOf(shard int, raw driver.Commit) (int64, error) {
+	if err := checkStored(shard, raw.Revision, raw.Data); err != nil {
+		return 0, err
+	}
+	d := decoder{raw.Data[headerSize:], nil}
+	d.bytes(len(ID{}))
+	t := int64(d.fixed64())
+	if d.err != nil {
+		return 0, &driver.CorruptError{Shard: shard, Revision: raw.Revision, Reason: d.err.Error()}
+	}
+	return t, nil
 }
 
 func (c *commit) decode(d decoder, only string) error {

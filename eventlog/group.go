@@ -209,11 +209,13 @@ func (l *Log) kick(q *queue) {
 // end first.
 func (l *Log) run(q *queue) {
 	defer l.work.Done()
-	for {
+	for hurry := false; ; {
 		// Let those join who are about to: measured, it makes groups larger and
-		// costs a lone caller nothing.
-		runtime.Gosched()
-		runtime.Gosched()
+		// costs a lone caller nothing. After a refusal they have, and the store waits.
+		if !hurry {
+			runtime.Gosched()
+			runtime.Gosched()
+		}
 		l.mu.Lock()
 		q.forming = false
 		g := l.form(q)
@@ -223,7 +225,9 @@ func (l *Log) run(q *queue) {
 		}
 		g.build()
 		l.standBehind(g)
-		l.settle(g, l.write(g))
+		err := l.write(g)
+		l.settle(g, err)
+		hurry = errors.As(err, new(*driver.TailError))
 
 		l.mu.Lock()
 		for _, other := range g.queues {

@@ -50,6 +50,7 @@ type part struct {
 	keys   []driver.Key
 	was    []mark   // that the keys cover in the window
 	write  [16]byte // of another process that puts it: its ID
+	raw    []byte   // of another process: the commit as it is stored, while nobody has read it
 }
 
 func newLane(shard int, tail driver.Revision, time int64, q *queue) *lane {
@@ -144,11 +145,10 @@ type sight struct {
 
 // look returns what can be seen of key ("": of everything) now. The caller
 // holds the lock.
-func (ln *lane) look(key string) sight {
+func (ln *lane) look(key string) (sight, error) {
 	s := sight{lane: ln, tail: ln.tail, epoch: ln.epoch}
 	if key == "" {
-		s.early = append(s.early, ln.pending...)
-		return s
+		return s, s.see(ln.pending...)
 	}
 	if isStream(key) {
 		s.head, s.known = ln.window.head(key)
@@ -156,11 +156,36 @@ func (ln *lane) look(key string) sight {
 	if m, ok := ln.window.recent(key); ok && m.rev > ln.tail {
 		for _, p := range ln.pending {
 			if p.carries(key) {
-				s.early = append(s.early, p)
+				if err := s.see(p); err != nil {
+					return s, err
+				}
 			}
 		}
 	}
-	return s
+	return s, nil
+}
+
+// see adds pending commits to what is seen.
+func (s *sight) see(list ...*part) error {
+	for _, p := range list {
+		if err := p.decode(); err != nil {
+			return err
+		}
+		s.early = append(s.early, p)
+	}
+	return nil
+}
+
+// decode reads the commit of another process, which nobody has read yet.
+func (p *part) decode() error {
+	if p.raw == nil {
+		return nil
+	}
+	c, err := decodeOnly(p.lane.shard, p.rev, p.raw, "")
+	if err == nil {
+		p.commit, p.spans, p.raw = c, c.streams(nil), nil
+	}
+	return err
 }
 
 // tooYoung reports that no commit, pending ones included, can carry key: what it

@@ -43,43 +43,90 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
 			Reason: "missing, though it was there: has the store been replaced under a running process?"}
 	}
+	beside, err := l.newsBeside(g, refusal)
+	return append(out, beside...), err
+}
+
+// newsBeside returns the news of lanes that the group does not use, but whose queue it
+// is the flight of: the next group is likely to use them.
+func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err error) {
+	seen := make([]bool, len(l.lanes))
+	for _, ln := range g.lanes {
+		seen[ln.shard] = true
+	}
+	take := func(b *driver.Batch) error {
+		if b.Shard < 0 || b.Shard >= len(l.lanes) || seen[b.Shard] || !slices.Contains(g.queues, l.lanes[b.Shard].queue) {
+			return nil
+		}
+		seen[b.Shard] = true
+		ln := l.lanes[b.Shard]
+		n, _, err := l.toldOf(ln, ln.tail+1, nil, refusal)
+		if err != nil {
+			return fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
+		}
+		if len(n.commits)+len(n.ahead) > 0 {
+			out = append(out, n)
+		}
+		return nil
+	}
+	for i := range refusal.News {
+		if err := take(&refusal.News[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i := range refusal.Ahead {
+		if err := take(&refusal.Ahead[i].Batch); err != nil {
+			return nil, err
+		}
+	}
 	return out, nil
 }
 
 // told returns the news of a group's lane that came with the refusal. ok is false when
 // there are none, or not all since the lane's tail.
 func (l *Log) told(g *group, lane int, refusal *driver.TailError) (n news, ok bool, err error) {
-	ln, b := g.lanes[lane], &g.write.Batches[lane]
-	n = news{lane: ln, floor: ln.tail}
-	var behind []*part // what the group stood behind, told of before
+	var behind []*part
 	if g.foreign != nil {
 		behind = g.foreign[lane]
 	}
-	begins := func(o *driver.Batch) bool { return o.Shard == b.Shard && o.First == b.First }
-	durable := slices.IndexFunc(refusal.News, func(o driver.Batch) bool { return begins(&o) })
-	if durable >= 0 {
-		for _, p := range behind {
+	return l.toldOf(g.lanes[lane], g.write.Batches[lane].First, behind, refusal)
+}
+
+// toldOf returns the news of a lane from a revision on. Between its tail and that lies
+// what the writer stood behind, of which it was told before.
+func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *driver.TailError) (n news, ok bool, err error) {
+	n = news{lane: ln, floor: ln.tail}
+	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= first })
+	if i >= 0 {
+		ok = true
+		l.mu.Lock()
+		for _, p := range behind { // so it is durable
 			n.commits = append(n.commits, newCommit{p.keys, p.commit.time})
 			l.see(ln.shard, p.rev)
 		}
-		for _, raw := range refusal.News[durable].Commits {
-			if raw.Revision != n.tail()+1 {
+		l.mu.Unlock()
+		for _, raw := range refusal.News[i].Commits {
+			switch {
+			case raw.Revision <= n.tail():
+				continue
+			case raw.Revision != n.tail()+1:
 				return n, false, nil
 			}
-			c, err := l.decode(ln.shard, raw, "")
+			c, err := l.newCommit(ln.shard, raw)
 			if err != nil {
 				return n, false, err
 			}
-			n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
+			n.commits = append(n.commits, c)
+			l.see(ln.shard, raw.Revision)
 		}
 	}
 	for i := range refusal.Ahead {
 		f := &refusal.Ahead[i]
-		switch {
-		case f.Batch.Shard != b.Shard:
+		if f.Batch.Shard != ln.shard {
 			continue
-		case durable < 0 && begins(&f.Batch): // what it stood behind is still under way
-			n.ahead, durable = behind, 0
+		}
+		if !ok && f.Batch.First == first { // what it stood behind is still under way
+			n.ahead, ok = slices.Clip(behind), true
 		}
 		if f.Batch.First != n.tail()+driver.Revision(len(n.ahead))+1 {
 			break
@@ -88,22 +135,39 @@ func (l *Log) told(g *group, lane int, refusal *driver.TailError) (n news, ok bo
 			return n, false, err
 		}
 	}
-	return n, durable >= 0, nil
+	return n, ok, nil
+}
+
+// newCommit returns what a lane has to know of a commit that the store tells of. If its
+// keys came with it, it is not decoded.
+func (l *Log) newCommit(shard int, raw driver.Commit) (n newCommit, err error) {
+	if len(raw.Keys) > 0 {
+		n.keys = raw.Keys
+		n.time, err = timeOf(shard, raw)
+	} else {
+		var c *commit
+		if c, err = decodeOnly(shard, raw.Revision, raw.Data, ""); err == nil {
+			n = newCommit{c.keys(raw.Revision, l.opts.Index), c.time}
+		}
+	}
+	if err == nil {
+		l.clock.observe(n.time)
+	}
+	return n, err
 }
 
 // takeAhead adds the commits of a flight to those that are under way in a lane.
 func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) ([]*part, error) {
+	list := make([]part, len(f.Batch.Commits))
+	stubs := make([]commit, len(list))
 	for j, raw := range f.Batch.Commits {
-		rev := f.Batch.First + driver.Revision(j)
-		c, err := decodeOnly(ln.shard, rev, raw.Data, "")
+		c, err := l.newCommit(ln.shard, raw)
 		if err != nil {
 			return ahead, err
 		}
-		l.clock.observe(c.time)
-		p := &part{lane: ln, rev: rev, commit: c, write: f.Write}
-		p.spans = c.streams(nil)
-		p.keys = c.appendKeys(nil, p.spans, rev, l.opts.Index)
-		ahead = append(ahead, p)
+		stubs[j].time = c.time
+		list[j] = part{lane: ln, rev: raw.Revision, commit: &stubs[j], keys: c.keys, write: f.Write, raw: raw.Data}
+		ahead = append(ahead, &list[j])
 	}
 	return ahead, nil
 }
@@ -128,11 +192,12 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 		if err != nil {
 			return n, err
 		}
-		c, err := l.decode(ln.shard, raw, "")
+		c, err := l.newCommit(ln.shard, raw)
 		if err != nil {
 			return n, err
 		}
-		n.commits = append(n.commits, newCommit{c.keys(raw.Revision, l.opts.Index), c.time})
+		n.commits = append(n.commits, c)
+		l.see(ln.shard, raw.Revision)
 	}
 	return n, nil
 }

@@ -125,8 +125,11 @@ func (tx *Tx) look(ln *lane, key string) (*sight, error) {
 		tx.takeTurn(tx.ctx, key)
 	}
 	l.mu.Lock()
-	s := ln.look(key)
+	s, err := ln.look(key)
 	l.mu.Unlock()
+	if err != nil {
+		return &sight{}, err
+	}
 	tx.remember(s.read(key))
 	return &s, nil
 }

@@ -224,7 +224,8 @@ var (
 // not ask: News has, for any of the shards of the Write, what a Read from the
 // refused batch's First would yield now, up to the shard's tail. It is durable
 // and the receiver's own. A shard that is not in News may or may not have moved;
-// one that has an entry without commits has not.
+// one that has an entry without commits has not. Of other shards it may have what a
+// Read from any First would yield. A commit that is told of may have its keys.
 //
 // A store that decides on one Write behind the other may say too what it has not
 // decided on, if the Write takes it: Ahead has, for any of these shards, the commits behind the tail, or

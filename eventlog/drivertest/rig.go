@@ -221,9 +221,9 @@ func rightNews(ctx context.Context, log driver.Log, w driver.Write, refusal erro
 		switch {
 		case seen[b.Shard]:
 			return fmt.Errorf("shard %d is there twice", b.Shard)
-		case i < 0:
-			return fmt.Errorf("shard %d is not written", b.Shard)
-		case b.First != w.Batches[i].First:
+		case b.First == 0:
+			return fmt.Errorf("shard %d: they begin at 0", b.Shard)
+		case i >= 0 && b.First != w.Batches[i].First:
 			return fmt.Errorf("shard %d: they begin at %d, not at %d", b.Shard, b.First, w.Batches[i].First)
 		}
 		seen[b.Shard] = true

@@ -101,6 +101,7 @@ func appendLimit(b []byte, n int) []byte {
 // are zero, and err is set.
 type decoder struct {
 	b     []byte
+	room  []driver.Key
 	names string // the same bytes from the start of b, when names are taken
 	err   error
 }
@@ -233,12 +234,7 @@ func (d *decoder) batch() (b driver.Batch) {
 	for j := range b.Commits {
 		c := &b.Commits[j]
 		c.Revision, c.Data = b.First+driver.Revision(j), d.bytes()
-		if n := d.count(2); n > 0 {
-			c.Keys = make([]driver.Key, n)
-		}
-		for k := range c.Keys {
-			c.Keys[k] = d.key()
-		}
+		c.Keys = d.keys(d.count(2))
 	}
 	return b
 }
@@ -263,6 +259,22 @@ func (d *decoder) id() (id [16]byte) {
 	}
 	d.b = d.b[copy(id[:], d.b):]
 	return id
+}
+
+// keys takes n keys. Those of one body share memory.
+func (d *decoder) keys(n int) []driver.Key {
+	if n == 0 {
+		return nil
+	}
+	if len(d.room) < n {
+		d.room = make([]driver.Key, max(n, 32))
+	}
+	keys := d.room[:n:n]
+	d.room = d.room[n:]
+	for i := range keys {
+		keys[i] = d.key()
+	}
+	return keys
 }
 
 func (d *decoder) key() driver.Key { return driver.Key{Name: d.string(), Pos: d.uint()} }

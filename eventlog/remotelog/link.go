@@ -2,15 +2,12 @@ package remotelog
 
 import (
 	"bufio"
-	"fmt"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 )
 
 // A link is a connection on which both sides send frames whenever they like.
-// Frames that are sent at about the same time share a system call.
 type link struct {
 	conn net.Conn
 	in   *bufio.Reader
@@ -18,9 +15,13 @@ type link struct {
 	mu   sync.Mutex
 	out  []byte
 	room sync.Cond // out has become shorter, or the link has failed
-	busy bool      // frames are being handed to the operating system
+	left []byte    // of what was handed to the operating system it did not take this
+	busy bool      // frames are being handed to it
 	err  error     // why it ended
 	kick chan struct{}
+
+	spare  []byte                            // memory for the next frames
+	atOnce func(b []byte) (n int, err error) // sends what goes without waiting; nil: nothing does
 
 	reading  deadline
 	writing  deadline
@@ -39,18 +40,19 @@ const (
 func newLink(conn net.Conn, in *bufio.Reader) *link {
 	l := &link{conn: conn, in: in, kick: make(chan struct{}, 1), ended: make(chan struct{}), patience: writeTimeout}
 	l.room.L = &l.mu
+	l.atOnce = sendsAtOnce(conn)
 	return l
 }
 
-// send queues a frame, whose body fill appends. nil says only that the link had
-// not failed.
+// send sends a frame, whose body fill appends. nil says only that the link had not
+// failed. What does not go at once is left to run.
 func (l *link) send(k kind, id uint64, fill func(b []byte) []byte) error {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	for len(l.out) > maxOut && l.err == nil {
 		l.room.Wait()
 	}
 	if l.err != nil {
-		defer l.mu.Unlock()
 		return l.err
 	}
 	start := len(l.out)
@@ -59,44 +61,70 @@ func (l *link) send(k kind, id uint64, fill func(b []byte) []byte) error {
 		l.out = fill(l.out)
 	}
 	l.out = end(l.out, start)
-	l.mu.Unlock()
-	if start == 0 {
-		select {
-		case l.kick <- struct{}{}:
-		default:
-		}
+	if l.busy {
+		return nil // whoever is sending takes it
+	}
+	l.busy = true
+	if l.atOnce != nil && l.writing.extend(l.patience, l.conn.SetWriteDeadline) == nil {
+		l.hand(func(b []byte) (left []byte, err error) {
+			n, err := l.atOnce(b)
+			return b[n:], err
+		})
+	}
+	if l.busy {
+		l.kick <- struct{}{}
 	}
 	return nil
 }
 
-// run sends what is queued until the link ends.
+// clogged reports whether so much waits to be sent that who sends more may have to
+// wait.
+func (l *link) clogged() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.out) > maxOut/2
+}
+
+// hand hands what is queued to the operating system by write, which returns what does
+// not go, until nothing is left or something does not go. The caller holds the lock,
+// which is free meanwhile, and alone sends.
+func (l *link) hand(write func(b []byte) (left []byte, err error)) {
+	for l.err == nil && len(l.left)+len(l.out) > 0 {
+		b, whole := l.left, false
+		if len(b) == 0 {
+			b, whole = l.out, true
+			l.out, l.spare = l.spare[:0], nil
+			l.room.Broadcast()
+		}
+		l.mu.Unlock()
+		left, err := write(b)
+		l.mu.Lock()
+		if err != nil {
+			l.fail(err)
+			break
+		}
+		if l.left = left; len(left) > 0 {
+			return
+		}
+		if whole && cap(b) <= keptOut {
+			l.spare = b
+		}
+	}
+	l.busy = false
+	l.room.Broadcast()
+}
+
+// run sends what does not go at once until the link ends.
 func (l *link) run() {
-	var spare []byte
 	for {
 		select {
 		case <-l.kick:
 		case <-l.ended:
 			return
 		}
-		// Let those send who are about to: their frames go with this one.
-		runtime.Gosched()
-		runtime.Gosched()
 		l.mu.Lock()
-		b := l.out
-		l.out, l.busy = spare[:0], len(b) > 0
-		l.room.Broadcast()
+		l.hand(func(b []byte) ([]byte, error) { return nil, l.write(b) })
 		l.mu.Unlock()
-		if err := l.write(b); err != nil {
-			l.end(fmt.Errorf("%w: %w", errGone, err))
-			return
-		}
-		l.mu.Lock()
-		l.busy = false
-		l.room.Broadcast()
-		l.mu.Unlock()
-		if spare = b; cap(b) > keptOut {
-			spare = nil
-		}
 	}
 }
 
@@ -157,6 +185,11 @@ func (l *link) drained() {
 func (l *link) end(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.fail(err)
+}
+
+// fail is end for who holds the lock.
+func (l *link) fail(err error) {
 	if l.err != nil {
 		return
 	}

@@ -1,7 +1,7 @@
 package remotelog
 
 import (
-	"bytes"
+	"strings"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -15,42 +15,79 @@ const (
 
 // recent is the last commits of a shard, with those that are under way.
 type recent struct {
-	commits []driver.Commit // one behind the other, without keys
+	commits []driver.Commit // one behind the other
 	writes  [][16]byte      // the Write of each
 	size    int
 }
 
-// commitCost is what a commit takes beside its data.
-const commitCost = 64
+// What a commit takes beside its data, and a key beside its name.
+const (
+	commitCost = 96
+	keyCost    = 24
+)
 
-func cost(c *driver.Commit) int { return len(c.Data) + commitCost }
+func cost(c *driver.Commit) int {
+	n := len(c.Data) + commitCost
+	for _, k := range c.Keys {
+		n += len(k.Name) + keyCost
+	}
+	return n
+}
 
 // add takes a copy of the commits of a Write.
 func (r *recent) add(write [16]byte, b *driver.Batch) {
-	size, data := 0, 0
+	room := 0
 	for i := range b.Commits {
-		size += cost(&b.Commits[i])
-		data += len(b.Commits[i].Data)
+		room += cost(&b.Commits[i])
 	}
-	if n := len(r.commits); size > keptNews || n > 0 && r.commits[n-1].Revision+1 != b.First {
+	if n := len(r.commits); room > keptNews || n > 0 && r.commits[n-1].Revision+1 != b.First {
 		*r = recent{}
 	}
-	if size > keptNews {
+	if room > keptNews {
 		return
 	}
-	copied := make([]byte, 0, data)
-	for i := range b.Commits {
-		start := len(copied)
-		copied = append(copied, b.Commits[i].Data...)
-		r.commits = append(r.commits, driver.Commit{Revision: b.Commits[i].Revision, Data: copied[start:len(copied):len(copied)]})
+	r.size += room
+	r.commits = append(r.commits, clone(b.Commits)...)
+	for range b.Commits {
 		r.writes = append(r.writes, write)
 	}
-	r.size += size
 	drop := 0
 	for ; r.size > keptNews; drop++ {
 		r.size -= cost(&r.commits[drop])
 	}
 	r.commits, r.writes = r.commits[drop:], r.writes[drop:]
+}
+
+// clone returns commits that share no memory with these.
+func clone(list []driver.Commit) []driver.Commit {
+	var data, names, keys int
+	for i := range list {
+		data += len(list[i].Data)
+		keys += len(list[i].Keys)
+		for _, k := range list[i].Keys {
+			names += len(k.Name)
+		}
+	}
+	out, bytes, kept := make([]driver.Commit, len(list)), make([]byte, 0, data), make([]driver.Key, 0, keys)
+	var text strings.Builder
+	text.Grow(names)
+	for i := range list {
+		for _, k := range list[i].Keys {
+			text.WriteString(k.Name)
+		}
+	}
+	rest := text.String()
+	for i, c := range list {
+		start, first := len(bytes), len(kept)
+		bytes = append(bytes, c.Data...)
+		for _, k := range c.Keys {
+			n := len(k.Name)
+			kept = append(kept, driver.Key{Name: rest[:n], Pos: k.Pos})
+			rest = rest[n:]
+		}
+		out[i] = driver.Commit{Revision: c.Revision, Data: bytes[start:len(bytes):len(bytes)], Keys: kept[first:len(kept):len(kept)]}
+	}
+	return out
 }
 
 // cut drops what is behind a revision: it failed.
@@ -104,17 +141,9 @@ func (r *recent) flights(shard int, first, last driver.Revision) (list []driver.
 // own makes what a refusal tells the receiver's own.
 func own(e *driver.TailError) {
 	for i := range e.News {
-		cloneCommits(&e.News[i])
+		e.News[i].Commits = clone(e.News[i].Commits)
 	}
 	for i := range e.Ahead {
-		cloneCommits(&e.Ahead[i].Batch)
+		e.Ahead[i].Batch.Commits = clone(e.Ahead[i].Batch.Commits)
 	}
-}
-
-func cloneCommits(b *driver.Batch) {
-	commits := make([]driver.Commit, len(b.Commits))
-	for i, c := range b.Commits {
-		commits[i] = driver.Commit{Revision: c.Revision, Data: bytes.Clone(c.Data)}
-	}
-	b.Commits = commits
 }

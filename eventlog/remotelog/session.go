@@ -18,7 +18,7 @@ type session struct {
 	link  *link
 	party *party
 	room  chan struct{} // tokens of the Writes and questions under way
-	tasks chan task     // to those who wait for one
+	tasks chan *task    // to those who wait for one
 
 	mu        sync.Mutex
 	requests  map[uint64]*request // iterations and watches under way
@@ -46,6 +46,7 @@ func (s *session) run() {
 	cancel()
 	stop()
 	s.h.turns.part(s.party)
+	s.under.Wait() // whoever decides on one may begin to work on it
 	wg.Wait()
 	if errors.Is(err, errProtocol) {
 		s.h.opts.Logger.Warn("a client of the log was cut off", "err", err)
@@ -80,7 +81,7 @@ func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error 
 		if err := d.done(); err != nil {
 			return err
 		}
-		return s.write(ctx, wg, task{f.id, &w, 1 + len(f.body)/tokenBytes})
+		return s.write(ctx, wg, f.id, &w, 1+len(f.body)/tokenBytes)
 	case askTail:
 		shard := d.int(maxShard)
 		if err := d.done(); err != nil {
@@ -150,31 +151,51 @@ func (s *session) done(tokens int) {
 
 // write brings a Write to the store. It is not taken back when the client goes away:
 // nobody knows any more whether it was answered.
-func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t task) error {
-	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *driver.Write, tokens int) error {
+	if ok, err := s.begin(ctx, id, tokens); !ok {
 		return err
 	}
-	select {
-	case s.tasks <- t: // somebody has nothing to do
-	default:
-		wg.Go(func() { s.work(ctx, t) })
+	t := task{id: id, tokens: tokens, waiter: waiter{party: s.party, write: w}}
+	t.waiter.decided = func(err error) {
+		switch {
+		case err == nil:
+			select {
+			case s.tasks <- &t: // somebody has nothing to do
+			default:
+				wg.Go(func() { s.work(ctx, &t) })
+			}
+		case s.link.clogged(): // whoever tells it has no time
+			wg.Go(func() { s.end(&t, err) })
+		default:
+			s.end(&t, err)
+		}
 	}
+	if err := s.h.mayWrite(w); err != nil {
+		s.end(&t, err)
+		return nil
+	}
+	s.h.turns.ask(&t.waiter)
 	return nil
 }
 
 // A task is a Write to bring to the store.
 type task struct {
+	waiter
 	id     uint64
-	write  *driver.Write
 	tokens int
+}
+
+// end answers a task.
+func (s *session) end(t *task, err error) {
+	s.answer(t.id, nil, err)
+	s.done(t.tokens)
 }
 
 // work does one task after the other. Whoever has done one waits for the next: a
 // goroutine that has grown costs less than a new one.
-func (s *session) work(ctx context.Context, t task) {
+func (s *session) work(ctx context.Context, t *task) {
 	for {
-		s.answer(t.id, nil, s.h.write(context.Background(), s.party, t.write))
-		s.done(t.tokens)
+		s.end(t, s.h.turns.carry(&t.waiter, s.h.start(context.Background(), t.write)))
 		select {
 		case t = <-s.tasks:
 		case <-ctx.Done():
@@ -183,23 +204,30 @@ func (s *session) work(ctx context.Context, t task) {
 	}
 }
 
-// write checks w before it stands in line, and brings it to the store.
-func (h *Handler) write(ctx context.Context, p *party, w *driver.Write) error {
-	switch {
-	case h.opts.ReadOnly && changes(w):
+// mayWrite checks w before it stands in line.
+func (h *Handler) mayWrite(w *driver.Write) error {
+	if h.opts.ReadOnly && changes(w) {
 		return ErrReadOnly
-	case len(w.Batches) == 0:
-		return h.log.Write(ctx, *w)
 	}
-	if err := w.Validate(); err != nil {
+	return w.Validate()
+}
+
+// write brings a Write of the owner's to the store.
+func (h *Handler) write(ctx context.Context, p *party, w *driver.Write) error {
+	if err := h.mayWrite(w); err != nil {
 		return err
 	}
-	return h.turns.do(ctx, p, w, func() (wait func() error) {
+	return h.turns.do(ctx, p, w, h.start(ctx, w))
+}
+
+// start returns a function that hands w to the store.
+func (h *Handler) start(ctx context.Context, w *driver.Write) func() (wait func() error) {
+	return func() (wait func() error) {
 		if h.starts != nil {
 			return h.starts.Start(ctx, *w)
 		}
 		return func() error { return h.log.Write(ctx, *w) }
-	})
+	}
 }
 
 // changes reports whether w does more than check.

@@ -30,6 +30,7 @@ type turns struct {
 	line   []*waiter
 	others int     // processes beside the owner's own
 	last   *flight // the one that was admitted last
+	told   []decision
 
 	holder *party    // whose turn it is; nil: nobody's
 	kept   []*lane   // that are kept free for it
@@ -59,6 +60,8 @@ type party struct {
 	gone bool
 	lost int  // times that it came back too late or lost, since it last won
 	away bool // it was refused and has not come back
+
+	known map[int]driver.Revision // what it knows of shards that somebody has written
 }
 
 // The turn is kept for who was refused for a short time, about that in which a
@@ -71,7 +74,7 @@ const (
 	lostTurns = 4 // losses that double the time
 )
 
-func newParty() *party { return new(party) }
+func newParty() *party { return &party{known: make(map[int]driver.Revision)} }
 
 func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurns, 6), longTurn) }
 
@@ -79,8 +82,8 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
-	flight  *flight    // when it was admitted
-	decided chan error // nil: go on
+	flight  *flight     // when it was admitted
+	decided func(error) // told once; nil: it may go on
 }
 
 func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(map[int]*lane)} }
@@ -89,27 +92,40 @@ func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(ma
 // returns waits for the answer. The error is the store's, or a refusal that the store
 // would give too.
 func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
-	if !concerned(w) {
-		return start()()
+	decided := make(chan error, 1)
+	wt := &waiter{party: p, write: w, decided: func(err error) { decided <- err }}
+	t.ask(wt)
+	select {
+	case err := <-decided:
+		if err != nil {
+			return err
+		}
+	case <-ctx.Done():
+		if t.withdraw(wt) {
+			return ctx.Err()
+		}
+		if err := <-decided; err != nil { // just now
+			return ctx.Err()
+		}
 	}
-	f, err := t.enter(ctx, p, w)
-	if err != nil {
-		return err
-	}
-	f.follow()
-	wait := start()
-	close(f.started)
-	err = wait()
-	t.leave(p, w, err)
-	return err
+	return t.carry(wt, start)
 }
 
-// follow waits until the store has the flight before.
-func (f *flight) follow() {
+// carry brings a Write to the store that has been admitted.
+func (t *turns) carry(wt *waiter, start func() (wait func() error)) error {
+	f := wt.flight
+	if f == nil {
+		return start()()
+	}
 	if f.before != nil {
 		<-f.before.started
 		f.before = nil
 	}
+	wait := start()
+	close(f.started)
+	err := wait()
+	t.leave(wt.party, wt.write, err)
+	return err
 }
 
 // concerned reports whether w commits, or stands behind a Write under way.
@@ -132,7 +148,7 @@ func (t *turns) join() *party {
 
 func (t *turns) part(p *party) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	if p.gone {
 		return
 	}
@@ -149,44 +165,38 @@ func (t *turns) part(p *party) {
 	t.advance()
 }
 
-// enter returns when w may go to the store.
-func (t *turns) enter(ctx context.Context, p *party, w *driver.Write) (*flight, error) {
-	wt := &waiter{party: p, write: w}
+// unlock gives up the lock and tells those who were decided on.
+func (t *turns) unlock() {
+	list := t.told
+	t.told = nil
+	t.mu.Unlock()
+	for _, d := range list {
+		d.decided(d.err)
+	}
+}
+
+// ask lets a Write wait for its turn.
+func (t *turns) ask(wt *waiter) {
+	if !concerned(wt.write) {
+		wt.decided(nil)
+		return
+	}
 	t.mu.Lock()
+	defer t.unlock()
+	p := wt.party
 	if p.away {
 		p.away = false
 		p.lost++
 	}
-	decided, err := t.try(wt, len(t.line) == 0)
-	if !decided {
-		wt.decided = make(chan error, 1)
+	for i := range wt.write.Batches {
+		if b := &wt.write.Batches[i]; b.Behind == [16]byte{} && t.lanes[b.Shard] != nil {
+			p.known[b.Shard] = b.First - 1
+		}
+	}
+	if !t.decide(wt, len(t.line) == 0) {
 		t.wait(wt)
 	}
 	t.advance() // its turn may have ended
-	t.mu.Unlock()
-	if decided {
-		return wt.flight, err
-	}
-	select {
-	case err := <-wt.decided:
-		return wt.flight, err
-	case <-ctx.Done():
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	select {
-	case err := <-wt.decided: // just now
-		if err == nil {
-			t.mu.Unlock()
-			wt.flight.follow()
-			close(wt.flight.started)
-			t.mu.Lock()
-			t.land(w, ctx.Err())
-		}
-	default:
-		t.withdraw(wt)
-	}
-	return nil, ctx.Err()
 }
 
 // lane returns a shard's lane. The caller holds the lock, as of all that follows.
@@ -228,6 +238,21 @@ func (ln *lane) knows(b *driver.Batch) bool {
 	return b.Behind == [16]byte{} || b.First-1 <= ln.ahead && ln.recent.by(b.Behind, b.First-1)
 }
 
+// decide decides on a Write, if that is possible, and notes it to be told.
+func (t *turns) decide(wt *waiter, first bool) bool {
+	decided, err := t.try(wt, first)
+	if decided {
+		t.told = append(t.told, decision{wt.decided, err})
+	}
+	return decided
+}
+
+// A decision on a Write is to be told when the lock is free.
+type decision struct {
+	decided func(error)
+	err     error
+}
+
 // try decides on a Write: it may go on, or is refused and has the turn. Any other one
 // stands in line. first says that nobody in line is ahead of it.
 func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
@@ -255,7 +280,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		if !holds && (t.holder != nil || !first) {
 			return false, nil
 		}
-		e, ok := t.refusal(wt.write, refused)
+		e, ok := t.refusal(wt, refused)
 		if !ok {
 			return false, nil
 		}
@@ -322,7 +347,7 @@ func (t *turns) arm() {
 // expire ends a turn that was not taken in time.
 func (t *turns) expire() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	switch {
 	case t.holder == nil:
 	case time.Now().Before(t.until):
@@ -357,40 +382,54 @@ func (t *turns) give(wt *waiter) {
 
 // refusal makes that of a Write that comes too late. ok is false when it has to wait
 // until what is under way is decided: it cannot be told of it.
-func (t *turns) refusal(w *driver.Write, refused int) (e *driver.TailError, ok bool) {
-	b := &w.Batches[refused]
+func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) {
+	b := &wt.write.Batches[refused]
 	e = &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
 	if b.Behind == [16]byte{} {
 		e.Tail = max(e.Tail, b.First-1) // so it says, and nothing speaks against it
 	}
 	room := toldNews
-	for i := range w.Batches {
-		b := &w.Batches[i]
+	for i := range wt.write.Batches {
+		b := &wt.write.Batches[i]
 		ln := t.lane(b.Shard)
-		if !ln.knows(b) {
-			if ln.flights > 0 {
-				return nil, false
-			}
-			continue
+		if ln.knows(b) {
+			t.tell(e, wt.party, b.Shard, b.First, &room)
 		}
-		if b.First <= ln.tail+1 {
-			commits, ok := ln.recent.from(b.First, ln.tail)
-			if room -= size(commits); ok && room >= 0 {
-				e.News = append(e.News, driver.Batch{Shard: b.Shard, First: b.First, Commits: commits})
-			}
+		if told := len(e.Ahead) > 0 && e.Ahead[len(e.Ahead)-1].Batch.Shard == b.Shard; ln.flights > 0 && (!told || !t.chains || !wt.write.TakesAhead) {
+			return nil, false
 		}
-		if ln.flights > 0 {
-			list, ok := ln.recent.flights(b.Shard, max(b.First, ln.tail+1), ln.ahead)
-			for i := range list {
-				room -= size(list[i].Batch.Commits)
-			}
-			if !ok || !t.chains || !w.TakesAhead || room < 0 {
-				return nil, false
-			}
-			e.Ahead = append(e.Ahead, list...)
+	}
+	for shard, rev := range wt.party.known { // it is likely to want them next
+		if !slices.ContainsFunc(wt.write.Batches, func(b driver.Batch) bool { return b.Shard == shard }) {
+			t.tell(e, wt.party, shard, rev+1, &room)
 		}
 	}
 	return e, true
+}
+
+// tell adds to a refusal what is new in a shard from a revision on, as far as it is
+// kept and there is room.
+func (t *turns) tell(e *driver.TailError, p *party, shard int, first driver.Revision, room *int) {
+	ln := t.lane(shard)
+	if first <= ln.tail+1 {
+		if commits, ok := ln.recent.from(first, ln.tail); ok && size(commits) <= *room {
+			*room -= size(commits)
+			e.News = append(e.News, driver.Batch{Shard: shard, First: first, Commits: commits})
+			p.known[shard] = ln.tail
+		} else if first <= ln.tail {
+			return
+		}
+	}
+	if ln.flights == 0 {
+		return
+	}
+	list, ok := ln.recent.flights(shard, max(first, ln.tail+1), ln.ahead)
+	for i := range list {
+		*room -= size(list[i].Batch.Commits)
+	}
+	if ok && *room >= 0 {
+		e.Ahead = append(e.Ahead, list...)
+	}
 }
 
 func size(commits []driver.Commit) (n int) {
@@ -403,7 +442,7 @@ func size(commits []driver.Commit) (n int) {
 // leave notes what the store answered to w.
 func (t *turns) leave(p *party, w *driver.Write, err error) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.unlock()
 	var tail *driver.TailError
 	switch {
 	case err == nil:
@@ -412,16 +451,17 @@ func (t *turns) leave(p *party, w *driver.Write, err error) {
 			b := &w.Batches[i]
 			ln := t.lane(b.Shard)
 			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
+			p.known[b.Shard] = ln.tail
 		}
 	case errors.As(err, &tail):
 		ln := t.lane(tail.Shard)
 		ln.tail = max(ln.tail, tail.Tail)
 	}
-	t.land(w, err)
+	t.land(p, w, err)
 }
 
 // land makes way for whoever is next.
-func (t *turns) land(w *driver.Write, err error) {
+func (t *turns) land(p *party, w *driver.Write, err error) {
 	for i := range w.Batches {
 		b := &w.Batches[i]
 		ln := t.lane(b.Shard)
@@ -439,6 +479,7 @@ func (t *turns) land(w *driver.Write, err error) {
 		shard := w.Batches[i].Shard
 		if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && ln.flights == 0 && ln.turn == nil && ln.waiting == 0 {
 			delete(t.lanes, shard) // nothing was ever written there
+			delete(p.known, shard)
 		}
 	}
 }
@@ -455,21 +496,24 @@ func (t *turns) advance() {
 			}
 			return // the first one waits for a shard
 		}
-		decided, err := t.try(wt, first)
-		if !decided {
+		if !t.decide(wt, first) {
 			i++
 			continue
 		}
 		t.drop(i)
-		wt.decided <- err
 		i = 0
 	}
 }
 
-// withdraw takes a Write whose caller has gone out of the line.
-func (t *turns) withdraw(wt *waiter) {
-	if i := slices.Index(t.line, wt); i >= 0 {
-		t.drop(i)
-		t.advance()
+// withdraw takes a Write whose caller has gone out of the line, if it is there.
+func (t *turns) withdraw(wt *waiter) bool {
+	t.mu.Lock()
+	defer t.unlock()
+	i := slices.Index(t.line, wt)
+	if i < 0 {
+		return false
 	}
+	t.drop(i)
+	t.advance()
+	return true
 }
