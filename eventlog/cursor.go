@@ -43,6 +43,9 @@ type cursor struct {
 	limit int  // of the next page
 	done  bool // the durable commits are all fetched
 	early bool // the pending ones too
+
+	asOf    driver.Revision // a follower's: up to there it has everything
+	rumours uint64          // answered by it
 }
 
 const (

@@ -131,19 +131,21 @@ func (l *Log) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 	return rev, l.wrap(err)
 }
 
-// knownTail looks for the block behind the last one that is known, which costs
-// less than a query; the query answers where there is one.
+// knownTail looks for the block behind the last one that is known, and for the one
+// behind that, which costs less than a query; where more came the query answers.
 func (l *Log) knownTail(ctx context.Context, shard int) (driver.Revision, error) {
 	if err := l.err(ctx); err != nil {
 		return 0, err
 	}
 	calls, cancel := l.calling(ctx)
 	defer cancel()
-	if p, known := l.heads.get(shard); known {
+	p, known := l.heads.get(shard)
+	for n := 0; known && n < 2; n++ {
 		next, err := l.lookup(calls, shard, p.block+1, 1)
 		if err != nil || len(next) == 0 {
 			return p.last, l.cause(ctx, err)
 		}
+		p = place{next[0].last, next[0].number}
 	}
 	p, err := l.tail(calls, shard)
 	return p.last, l.cause(ctx, err)
