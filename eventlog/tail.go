@@ -71,3 +71,25 @@ func (l *Log) known(shard int) (tail driver.Revision, rumours uint64) {
 	defer l.mu.Unlock()
 	return l.lanes[shard].tail, l.lanes[shard].rumours
 }
+
+// Grown reports whether a stream may have events behind a version, and up to which
+// revision of its shard the answer holds: since is one that an earlier answer held for, or
+// up to which the caller has read the stream. It asks the store where the shard ends, not
+// what is in it: commits that this Log knows it has in memory, and only those that others
+// wrote since are a maybe.
+func (l *Log) Grown(ctx context.Context, stream string, version uint64, since driver.Revision) (grown bool, asOf driver.Revision, err error) {
+	shard := l.ShardOf(stream)
+	tail, err := l.Tail(ctx, shard)
+	if err != nil {
+		return false, 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := l.lanes[shard]
+	head, known := ln.window.head(stream)
+	if grown = head > version; !known {
+		changed, known := ln.window.changed(stream, since)
+		grown = changed || !known
+	}
+	return grown || tail > max(ln.tail, since), tail, nil
+}

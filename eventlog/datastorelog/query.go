@@ -141,11 +141,11 @@ func (l *Log) knownTail(ctx context.Context, shard int) (driver.Revision, error)
 	defer cancel()
 	p, known := l.heads.get(shard)
 	for n := 0; known && n < 2; n++ {
-		next, err := l.lookup(calls, shard, p.block+1, 1)
-		if err != nil || len(next) == 0 {
+		next, err := l.next(calls, shard, p.block+1)
+		if err != nil || next == nil {
 			return p.last, l.cause(ctx, err)
 		}
-		p = place{next[0].last, next[0].number}
+		p = place{next.last, next.number}
 	}
 	p, err := l.tail(calls, shard)
 	return p.last, l.cause(ctx, err)
