@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -89,20 +91,31 @@ func TestBankInDatastore(t *testing.T) {
 }
 
 // TestDemoInDatastore: the demonstration keeps its promises on a log in Datastore, and works on no
-// other than an empty one.
+// other than an empty one. On emulators, where writes cost what the project holds, its books are short ones.
 func TestDemoInDatastore(t *testing.T) {
 	t.Parallel()
 	notWithRace(t)
-	c := clouds[0]
-	if os.Getenv("ROLLFORWARD_SOAK") != "" { // it takes minutes there: each look costs what the project holds
-		c = indexed
-	}
-	log := c.log(t)
-	out := must(t, "--log", log)
-	if !strings.Contains(out, "equal those that another program computed") || !strings.Contains(out, "money is conserved") {
-		t.Errorf("the demonstration says:\n%s", out)
-	}
-	if o := runBank("--log", log); o.status != cli.Failed || !strings.Contains(o.errOut, "already") {
-		t.Errorf("a second time: %+v", o)
+	for _, c := range slices.Delete(slices.Clone(clouds), 1, 2) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			books := household
+			if !c.fake && os.Getenv("ROLLFORWARD_SOAK") == "" {
+				books = ledger{"strange books", "hostile-ledger.csv", read(t, "testdata/hostile-ledger.csv"), read(t, "testdata/hostile-balances.csv")}
+			}
+			log := c.log(t)
+			demo := func() outcome {
+				var out, errOut bytes.Buffer
+				root := newCommandAt(&site{given: &books})
+				root.SetOut(&out)
+				root.SetErr(&errOut)
+				return outcome{cli.Run(t.Context(), root, []string{"--log", log}), out.String(), errOut.String()}
+			}
+			if o := demo(); o.status != cli.OK || !strings.Contains(o.out, "equal those that another program computed") || !strings.Contains(o.out, "money is conserved") {
+				t.Errorf("the demonstration says: %+v", o)
+			}
+			if o := demo(); o.status != cli.Failed || !strings.Contains(o.errOut, "already") {
+				t.Errorf("a second time: %+v", o)
+			}
+		})
 	}
 }

@@ -23,6 +23,7 @@ type site struct {
 	notify notify.Flag
 	bells  *notify.Bells // while a command works that writes
 	db     string
+	given  *ledger // of the demonstration; nil: the household
 	// dial opens the database with the read model and says in which namespace it is; nil:
 	// where the log is.
 	dial func(ctx context.Context) (client *datastore.Client, namespace string, err error)
