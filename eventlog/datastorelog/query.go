@@ -131,8 +131,13 @@ func (l *Log) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 	return rev, l.wrap(err)
 }
 
+// fewBlocks is how many blocks behind a known one are looked for one by one, before a
+// query tells where the end is.
+const fewBlocks = 4
+
 // knownTail looks for the block behind the last one that is known, and for the one
-// behind that, which costs less than a query; where more came the query answers.
+// behind that, which costs no more than a query, and less time; where many came the
+// query answers.
 func (l *Log) knownTail(ctx context.Context, shard int) (driver.Revision, error) {
 	if err := l.err(ctx); err != nil {
 		return 0, err
@@ -140,7 +145,7 @@ func (l *Log) knownTail(ctx context.Context, shard int) (driver.Revision, error)
 	calls, cancel := l.calling(ctx)
 	defer cancel()
 	p, known := l.heads.get(shard)
-	for n := 0; known && n < 2; n++ {
+	for n := 0; known && n < fewBlocks; n++ {
 		next, err := l.next(calls, shard, p.block+1)
 		if err != nil || next == nil {
 			return p.last, l.cause(ctx, err)

@@ -63,11 +63,14 @@ func TestBankInDatastore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			log, dir, books := c.log(t), filepath.Join(t.TempDir(), "log"), "household"
-			if (!c.fake || race.Enabled) && os.Getenv("ROLLFORWARD_SOAK") == "" {
-				books = "hostile" // each look costs an emulator what the project holds
+			if c.fake && race.Enabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
+				books = "hostile"
 			}
 			account := map[string]string{"household": "Assets:US:BofA:Checking", "hostile": "𐍈"}[books]
-			ledger := "testdata/" + books + "-ledger.csv"
+			ledger, whole := "testdata/"+books+"-ledger.csv", true
+			if !c.fake && os.Getenv("ROLLFORWARD_SOAK") == "" { // an emulator takes for a write what its project holds
+				ledger, whole = beginning(t, ledger, 1000), false
+			}
 			if o := runBank(at(log, "balances")...); o.status != cli.Failed || !strings.Contains(o.errOut, "there is no log") {
 				t.Errorf("without a log: %+v", o)
 			}
@@ -82,12 +85,30 @@ func TestBankInDatastore(t *testing.T) {
 			}
 			got := must(t, at(log, "balances", "-o", "csv")...)
 			for line := range strings.Lines(read(t, "testdata/"+books+"-balances.csv")) {
-				if !strings.Contains(got, line) {
+				if whole && !strings.Contains(got, line) {
 					t.Errorf("the balances lack %s", line)
 				}
 			}
 		})
 	}
+}
+
+// beginning returns a file with the first rows of a ledger, n and those that are of the last transaction, too.
+func beginning(t *testing.T, file string, n int) string {
+	t.Helper()
+	var part strings.Builder
+	last := ""
+	for row := range strings.Lines(read(t, file)) {
+		id, _, _ := strings.Cut(row, ",")
+		if n--; n < 0 && id != last {
+			break
+		}
+		last = id
+		part.WriteString(row)
+	}
+	name := filepath.Join(t.TempDir(), filepath.Base(file))
+	writeFile(t, name, part.String())
+	return name
 }
 
 // TestDemoInDatastore: the demonstration keeps its promises on a log in Datastore, and works on no
