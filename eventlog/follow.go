@@ -148,6 +148,12 @@ func (l *Log) WaitFor(ctx context.Context, p Position) error {
 			return fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
 		}
 	}
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return fmt.Errorf("eventlog: wait: %w", ErrClosed)
+	}
 	for s, rev := range p.revs {
 		if err := l.reaches(ctx, s, rev); err != nil {
 			return fmt.Errorf("eventlog: wait: %w", err)
@@ -156,18 +162,13 @@ func (l *Log) WaitFor(ctx context.Context, p Position) error {
 	return nil
 }
 
-// reaches returns when a shard has a revision.
+// reaches returns when a shard has a revision; at once, also while the log is being closed,
+// where this process knows it.
 func (l *Log) reaches(ctx context.Context, shard int, rev driver.Revision) error {
 	if rev == 0 {
 		return nil
 	}
-	l.mu.Lock()
-	tail, closed := l.lanes[shard].tail, l.closed
-	l.mu.Unlock()
-	switch {
-	case closed:
-		return ErrClosed
-	case tail >= rev:
+	if tail, _ := l.known(shard); tail >= rev {
 		return nil
 	}
 	for tail, err := range l.Tails(ctx, shard) {
