@@ -135,9 +135,8 @@ func (l *Log) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 // query tells where the end is.
 const fewBlocks = 4
 
-// knownTail looks for the block behind the last one that is known, and for the one
-// behind that, which costs no more than a query, and less time; where many came the
-// query answers.
+// knownTail looks for the block behind the last one that is known, and so on, which takes
+// less time than a query; where many came the query answers.
 func (l *Log) knownTail(ctx context.Context, shard int) (driver.Revision, error) {
 	if err := l.err(ctx); err != nil {
 		return 0, err
