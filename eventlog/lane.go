@@ -25,6 +25,7 @@ type lane struct {
 	pending   []*part // commits in flight and queued, in order
 	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves
+	rumours   uint64                     // how often somebody said that there is more behind tail
 	loose     looseQueue                 // relaxed appends to be put
 	folding   chan struct{}              // held by who folds them in this process
 }

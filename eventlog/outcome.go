@@ -131,7 +131,6 @@ func (m *member) uses(key string, version uint64) bool {
 
 // publish makes a group's commits visible and answers.
 func (l *Log) publish(g *group) {
-	exclusive := l.driver.Exclusive()
 	l.mu.Lock()
 	var heads []driver.Head
 	g.land()
@@ -142,10 +141,8 @@ func (l *Log) publish(g *group) {
 		}
 		ln.tail += driver.Revision(n)
 		ln.tailTime = ln.pending[n-1].commit.time
-		if exclusive {
-			for _, p := range ln.pending[:n] {
-				ln.recent.keep(p)
-			}
+		for _, p := range ln.pending[:n] {
+			ln.recent.keep(p)
 		}
 		ln.pending = slices.Delete(ln.pending, 0, n)
 		ln.window.evict(ln.tail)
@@ -382,10 +379,12 @@ func (ln *lane) learn(n news) {
 	if n.floor > ln.tail {
 		ln.window = newWindow(n.floor, n.floorTime)
 		ln.lastTime = n.floorTime
+		ln.recent = recent{}
 	}
 	var was []mark // nobody undoes what is durable
 	for _, c := range n.commits {
 		was = ln.window.add(c.keys, c.time, was[:0])
+		ln.recent.interrupt(c.keys)
 		ln.lastTime = max(ln.lastTime, c.time)
 	}
 	ln.tailTime = ln.lastTime
