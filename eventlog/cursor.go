@@ -37,12 +37,16 @@ type cursor struct {
 	key   string
 	left  driver.Range // what was not fetched yet
 	sight *sight       // nil: everything durable
+	own   bool         // what this process wrote is enough
 
 	page  []placed
 	at    int
 	limit int  // of the next page
 	done  bool // the durable commits are all fetched
 	early bool // the pending ones too
+
+	asOf    driver.Revision // a follower's: up to there it has everything
+	rumours uint64          // answered by it
 }
 
 const (
@@ -52,7 +56,7 @@ const (
 )
 
 func (p *plan) cursor(shard int, s *sight) *cursor {
-	c := &cursor{log: p.log, shard: shard, key: p.key, left: p.span(shard), sight: s, limit: firstPage}
+	c := &cursor{log: p.log, shard: shard, key: p.key, left: p.span(shard), sight: s, own: p.Own, limit: firstPage}
 	if p.Limit == 0 && (p.key == "" || !p.log.driver.Exclusive()) { // a shared store is far away: one question, not several
 		c.limit = pageLimit
 	}
@@ -129,6 +133,7 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 		c.forward()
 		return nil
 	}
+	asOf, _ := c.log.known(c.shard)
 	n, bytes := 0, 0
 	for raw, err := range c.commits(ctx, r) {
 		if err != nil {
@@ -155,7 +160,9 @@ func (c *cursor) fetchPage(ctx context.Context) error {
 			break
 		}
 	}
-	c.done = n < r.Limit
+	if c.done = n < r.Limit; c.done {
+		c.learnEnd(asOf)
+	}
 	c.limit = min(4*c.limit, pageLimit)
 	c.forward()
 	return nil

@@ -53,7 +53,7 @@ func (l *Log) settled(ctx context.Context) (int64, error) {
 		if !l.driver.Exclusive() {
 			wait = time.Duration(seen - w)
 		}
-		if err := l.await(ctx, bell, wait); err != nil {
+		if _, err := l.await(ctx, bell, wait); err != nil {
 			return 0, err
 		}
 	}

@@ -4,18 +4,20 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
 // follow yields what is there and then waits for more, until ctx is done.
 func (p *plan) follow(ctx context.Context, cursors []*cursor, out *output) error {
 	bell, stop := p.log.subscribe(p.shards)
 	defer stop()
-	for {
+	for rang := false; ; {
 		// The order matters: what is not durable when the watermark is taken
 		// will be later than it, and what is durable the cursors find.
 		watermark := p.log.watermark(p.shards)
 		var wait time.Duration
-		if p.Stream == "" || !p.log.upToDate(p.Stream, cursors[0]) {
+		if news := p.log.news(cursors); news || !rang || len(cursors) > 1 {
 			for _, c := range cursors {
 				c.again()
 			}
@@ -24,23 +26,29 @@ func (p *plan) follow(ctx context.Context, cursors []*cursor, out *output) error
 				return err
 			}
 		}
-		if err := p.log.await(ctx, bell, wait); err != nil {
+		var err error
+		if rang, err = p.log.await(ctx, bell, wait); err != nil {
 			return err
 		}
 	}
 }
 
-// upToDate reports that a reader of a stream has all of it, as this process knows
-// without a look at the store: nobody else writes, and others' commits are what
-// moved the shard.
-func (l *Log) upToDate(stream string, c *cursor) bool {
-	if !l.driver.Exclusive() || c.at < len(c.page) {
-		return false
-	}
+// news reports whether there may be something for followers since they were asked for
+// last, as far as this process knows without a look at the store: it was told of more, or
+// knows commits that may carry a key of theirs. Mostly others' commits moved the shard.
+func (l *Log) news(cursors []*cursor) (news bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	version, known := l.lanes[c.shard].window.head(stream)
-	return known && version < c.left.From
+	for _, c := range cursors {
+		ln := l.lanes[c.shard]
+		changed, known := ln.tail > c.asOf, true
+		if c.key != "" {
+			changed, known = ln.window.changed(c.key, c.asOf)
+		}
+		news = news || changed || !known || ln.rumours != c.rumours
+		c.asOf, c.rumours = max(c.asOf, ln.tail), ln.rumours
+	}
+	return news
 }
 
 // drain yields every commit up to the watermark, which nothing can precede any
@@ -104,14 +112,14 @@ func (l *Log) subscribe(shards []int) (bell chan struct{}, stop func()) {
 	}
 }
 
-// await returns when the bell rings, when wait is over, or when it is time to
+// await returns when the bell rings, or else when wait is over, or when it is time to
 // poll for other processes' commits.
-func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration) error {
+func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration) (rang bool, err error) {
 	l.mu.Lock()
 	closed := l.closed
 	l.mu.Unlock()
 	if closed {
-		return ErrClosed
+		return false, ErrClosed
 	}
 	if wait == 0 && !l.driver.Exclusive() {
 		wait = l.opts.Poll
@@ -124,49 +132,49 @@ func (l *Log) await(ctx context.Context, bell chan struct{}, wait time.Duration)
 	}
 	select {
 	case <-bell:
-		return nil
+		return true, nil
 	case <-over:
-		return nil
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 }
 
 // WaitFor returns when every commit up to p is durable and visible here: at
-// once for what this process wrote itself.
+// once, and without asking the store, for what this process wrote itself.
 func (l *Log) WaitFor(ctx context.Context, p Position) error {
-	shards, err := l.lacking(ctx, p)
-	if err != nil || len(shards) == 0 {
-		return err
-	}
-	bell, stop := l.subscribe(shards)
-	defer stop()
-	for {
-		if shards, err = l.lacking(ctx, p); err != nil || len(shards) == 0 {
-			return err
-		}
-		if err := l.await(ctx, bell, 0); err != nil {
-			return err
+	for s := l.Shards(); s < len(p.revs); s++ {
+		if p.revs[s] > 0 {
+			return fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
 		}
 	}
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	if closed {
+		return fmt.Errorf("eventlog: wait: %w", ErrClosed)
+	}
+	for s, rev := range p.revs {
+		if err := l.reaches(ctx, s, rev); err != nil {
+			return fmt.Errorf("eventlog: wait: %w", err)
+		}
+	}
+	return nil
 }
 
-// lacking returns the shards that have not reached p.
-func (l *Log) lacking(ctx context.Context, p Position) (shards []int, err error) {
-	for s, rev := range p.revs {
-		if rev == 0 {
-			continue
-		}
-		if s >= l.Shards() {
-			return nil, fmt.Errorf("eventlog: position %s: the log has no shard %d", p, s)
-		}
-		tail, err := l.driver.Tail(ctx, s)
-		if err != nil {
-			return nil, fmt.Errorf("eventlog: wait: %w", err)
-		}
-		if tail < rev {
-			shards = append(shards, s)
+// reaches returns when a shard has a revision; at once, also while the log is being closed,
+// where this process knows it.
+func (l *Log) reaches(ctx context.Context, shard int, rev driver.Revision) error {
+	if rev == 0 {
+		return nil
+	}
+	if tail, _ := l.known(shard); tail >= rev {
+		return nil
+	}
+	for tail, err := range l.Tails(ctx, shard) {
+		if err != nil || tail >= rev {
+			return err
 		}
 	}
-	return shards, nil
+	return nil
 }

@@ -209,25 +209,31 @@ func (l *Log) kick(q *queue) {
 // end first.
 func (l *Log) run(q *queue) {
 	defer l.work.Done()
-	for hurry := false; ; {
+	for turn := false; ; { // turn says that the store keeps its place free
 		// Let those join who are about to: measured, it makes groups larger and
 		// costs a lone caller nothing. After a refusal they have, and the store waits.
-		if !hurry {
+		if !turn {
 			runtime.Gosched()
 			runtime.Gosched()
 		}
 		l.mu.Lock()
-		q.forming = false
 		g := l.form(q)
-		l.mu.Unlock()
 		if g == nil {
+			q.forming = false
+			l.mu.Unlock()
 			return
 		}
-		g.build()
-		l.standBehind(g)
-		err := l.write(g)
+		g.place()
+		l.mu.Unlock()
+		err := l.takeTurn(g, q, turn)
+		if err == nil {
+			g.build()
+			err = l.write(g)
+		}
 		l.settle(g, err)
-		hurry = errors.As(err, new(*driver.TailError))
+		if turn = errors.As(err, new(*driver.TailError)); turn {
+			q.contended = true
+		}
 
 		l.mu.Lock()
 		for _, other := range g.queues {
@@ -235,13 +241,28 @@ func (l *Log) run(q *queue) {
 				l.kick(other)
 			}
 		}
-		more := q.flight == nil && !q.forming && len(q.members) > 0
-		q.forming = q.forming || more
+		q.forming = q.flight == nil && len(q.members) > 0
+		more := q.forming
 		l.mu.Unlock()
 		if !more {
 			return
 		}
 	}
+}
+
+// takeTurn asks the store for the turn, where a write of the queue was refused and so
+// this one is likely to be. An error is a refusal.
+func (l *Log) takeTurn(g *group, q *queue, has bool) error {
+	turner, ok := l.Driver().(driver.Turner)
+	if !ok || has || !q.contended {
+		return nil
+	}
+	err := turner.Turn(l.ctx, g.write.Batches)
+	if errors.As(err, new(*driver.TailError)) {
+		return err
+	}
+	q.contended = err != nil // any other error the write meets too
+	return nil
 }
 
 // form takes from the queues what can be written together now: a member goes
@@ -320,36 +341,14 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 	return m
 }
 
-// build makes the write of a group. All commits are stored in one piece of memory.
-func (g *group) build() {
-	g.write = driver.Write{ID: newID(), TakesAhead: true, Cells: g.ops(), Beside: g.members[0].beside} // who has something beside is alone
-	size, counts := 0, []int(nil)
+// place makes the batches of a group's write, without the commits. They say behind which
+// writes of other processes they stand. The caller holds the lock.
+func (g *group) place() {
 	for _, m := range g.members {
 		for _, p := range m.parts {
-			i := g.batch(p)
-			if i == len(counts) {
-				counts = append(counts, 0)
-			}
-			if p.commit != nil {
-				counts[i]++
-				g.commits++
-				g.events += len(p.commit.events)
-				size += p.commit.size()
-			}
+			g.batch(p)
 		}
 	}
-	room := make([]driver.Commit, g.commits)
-	for i, n := range counts {
-		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
-	}
-	g.encode(make([]byte, 0, size))
-}
-
-// standBehind says in the write of a group behind which writes of other processes it
-// stands.
-func (l *Log) standBehind(g *group) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for i, ln := range g.lanes {
 		if ln.foreign == 0 {
 			continue
@@ -375,6 +374,28 @@ func (g *group) batch(p *part) int {
 	g.lanes = append(g.lanes, p.lane)
 	g.write.Batches = append(g.write.Batches, driver.Batch{Shard: p.lane.shard, First: first})
 	return len(g.lanes) - 1
+}
+
+// build completes the write of a group. All commits are stored in one piece of memory.
+func (g *group) build() {
+	g.write.ID, g.write.TakesAhead = newID(), true
+	g.write.Cells, g.write.Beside = g.ops(), g.members[0].beside // who has something beside is alone
+	size, counts := 0, make([]int, len(g.lanes))
+	for _, m := range g.members {
+		for _, p := range m.parts {
+			if p.commit != nil {
+				counts[g.batch(p)]++
+				g.commits++
+				g.events += len(p.commit.events)
+				size += p.commit.size()
+			}
+		}
+	}
+	room := make([]driver.Commit, g.commits)
+	for i, n := range counts {
+		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
+	}
+	g.encode(make([]byte, 0, size))
 }
 
 // encode puts the stored form of all commits into b, which is large enough.

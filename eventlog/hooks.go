@@ -105,6 +105,7 @@ func (l *Log) Wake(shard int, rev driver.Revision) {
 func (l *Log) rouse(h driver.Head) bool {
 	news := h.Shard >= 0 && h.Shard < len(l.lanes) && h.Revision > l.lanes[h.Shard].tail
 	if news {
+		l.lanes[h.Shard].rumours++
 		l.lanes[h.Shard].moved()
 	}
 	return news

@@ -26,6 +26,7 @@ type lane struct {
 	foreign   int     // of these, the first ones: other processes', which the store told of
 	queue     *queue
 	followers map[chan struct{}]struct{} // who wants to know when tail moves
+	rumours   uint64                     // how often somebody said that there is more behind tail
 	loose     looseQueue                 // relaxed appends to be put
 	folding   chan struct{}              // held by who folds them in this process
 }
@@ -38,7 +39,9 @@ type lane struct {
 type queue struct {
 	members []*member // in the order of joining
 	flight  *group
-	forming bool // a goroutine is about to form a group
+	forming bool // a goroutine forms a group, or will when its last one has ended
+
+	contended bool // others' writes were in the way; only for who forms a group
 }
 
 // A part is what a member does in one lane: a commit, or only its presence.

@@ -314,12 +314,12 @@ func (l *Log) Now() time.Time { return time.Unix(0, l.clock.read()).UTC() }
 // before the call, by whatever process, is covered.
 func (l *Log) Position(ctx context.Context) (Position, error) {
 	p := Position{make([]driver.Revision, l.opts.Shards)}
-	for s := range p.revs {
-		tail, err := l.driver.Tail(ctx, s)
-		if err != nil {
-			return Position{}, fmt.Errorf("eventlog: position: %w", err)
-		}
-		p.revs[s] = tail
+	err := atOnce(len(p.revs), func(s int) (err error) {
+		p.revs[s], err = l.driver.Tail(ctx, s)
+		return err
+	})
+	if err != nil {
+		return Position{}, fmt.Errorf("eventlog: position: %w", err)
 	}
 	return p, nil
 }

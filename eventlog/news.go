@@ -208,10 +208,12 @@ func (ln *lane) learn(n news) {
 	if n.floor > ln.tail {
 		ln.window = newWindow(n.floor, n.floorTime)
 		ln.lastTime = n.floorTime
+		ln.recent = recent{}
 	}
 	var was []mark // nobody undoes what is durable
 	for _, c := range n.commits {
 		was = ln.window.add(c.keys, c.time, was[:0])
+		ln.recent.interrupt(c.keys)
 		ln.lastTime = max(ln.lastTime, c.time)
 	}
 	ln.tailTime = ln.lastTime

@@ -146,7 +146,6 @@ func (m *member) uses(key string, version uint64) bool {
 
 // publish makes a group's commits visible and answers.
 func (l *Log) publish(g *group) {
-	exclusive := l.driver.Exclusive()
 	l.mu.Lock()
 	var heads []driver.Head
 	g.land()
@@ -158,12 +157,14 @@ func (l *Log) publish(g *group) {
 		}
 		ln.tail += driver.Revision(n)
 		ln.tailTime = ln.pending[n-1].commit.time
-		ln.foreign = 0
-		if exclusive {
-			for _, p := range ln.pending[:n] {
+		for i, p := range ln.pending[:n] {
+			if i < ln.foreign {
+				ln.recent.interrupt(p.keys)
+			} else {
 				ln.recent.keep(p)
 			}
 		}
+		ln.foreign = 0
 		ln.pending = slices.Delete(ln.pending, 0, n)
 		ln.window.evict(ln.tail)
 		ln.moved()

@@ -25,6 +25,7 @@ type Query struct {
 	After        Position  // commits behind this position
 	Since, Until time.Time // Since ≤ time < Until
 	Born         time.Time // the caller knows that the tag is not older; spares an Update the index
+	Own          bool      // what this Log wrote is enough: it need not ask the store for more where it remembers that
 	Backward     bool      // from To (or the end) down to From
 	Follow       bool      // wait for more at the end, until ctx is done
 	Limit        int       // records at most; 0: no limit

@@ -8,8 +8,9 @@ import (
 	"github.com/rollforward/rollforward/internal/sys"
 )
 
-// Where only this process writes, a lane keeps the last durable events of streams that
-// are read a moment later (sys.Fresh), for whoever reads on from a place not far behind.
+// A lane keeps the last durable events of streams that are read a moment later
+// (sys.Fresh) and that this process wrote, for whoever reads on from a place not far
+// behind: where others write too, only for who asks for no more (Query.Own).
 type recent struct {
 	commits []kept // those with such events, the oldest one first, without holes
 	bytes   int
@@ -92,7 +93,7 @@ func (r *recent) find(list []placed, stream string, in driver.Range, tail driver
 
 // fetchRecent is fetchPage from memory, if that has all of it.
 func (c *cursor) fetchRecent(r driver.Range) bool {
-	if r.Backward || !sys.Fresh(c.key) {
+	if r.Backward || !sys.Fresh(c.key) || !c.own && !c.log.driver.Exclusive() {
 		return false
 	}
 	ln := c.log.lanes[c.shard]
@@ -111,4 +112,30 @@ func (c *cursor) fetchRecent(r driver.Range) bool {
 	}
 	c.page, c.done = page, done
 	return true
+}
+
+// interrupt drops what is kept when others wrote to one of those streams meanwhile: it
+// has no holes.
+func (r *recent) interrupt(keys []driver.Key) {
+	if len(r.commits) > 0 && slices.ContainsFunc(keys, func(k driver.Key) bool { return sys.Fresh(k.Name) }) {
+		*r = recent{}
+	}
+}
+
+// learnEnd notes the version of a fresh stream that a reading came to the end of, which
+// began when the lane was at asOf: so that who follows it knows in memory whether a
+// commit of this process added to it.
+func (c *cursor) learnEnd(asOf driver.Revision) {
+	if c.sight != nil || c.left.Backward || !sys.Fresh(c.key) {
+		return
+	}
+	version := uint64(0)
+	if n := len(c.page); n > 0 && c.page[n-1].rev <= asOf {
+		version = c.page[n-1].pos(c.key)
+	} else if n > 0 || c.left.From > 1 {
+		return
+	}
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	c.log.lanes[c.shard].window.learn(c.key, version, asOf)
 }

@@ -102,7 +102,7 @@ func (f *folding[S]) snapshot(shard int) {
 func (f *folding[S]) writeSnapshot(ctx context.Context, shard int) error {
 	durable, cancel := context.WithTimeout(ctx, snapshotPatience) // it may be lost instead
 	defer cancel()
-	if err := f.log.WaitFor(durable, Position{}.With(shard, f.rev)); err != nil {
+	if err := f.log.reaches(durable, shard, f.rev); err != nil {
 		return err
 	}
 	if at, err := f.eventAt(ctx, f.version); err != nil || at.ID != f.last {

@@ -159,8 +159,9 @@ func TestConflicts(t *testing.T) {
 func TestReadingThatFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		faulty := drivertest.NewFaulty(memlog.NewStore().Open(), nil) // others may write: all is read from the store
-		l := over(t, faulty, single)
+		store := memlog.NewStore()
+		faulty := drivertest.NewFaulty(store.Open(), nil)
+		l, other := over(t, faulty, single), over(t, store.Open(), single) // what others write is read from the store
 		r := runner(l, adding)
 		r.Sweep = time.Hour
 		start(t, r)
@@ -174,7 +175,7 @@ func TestReadingThatFailed(t *testing.T) {
 			}
 			return drivertest.Fault{}
 		})
-		enqueue(t, l, Add{"a/1", 2})
+		enqueue(t, other, Add{"a/1", 2})
 		eventually(t, l, "a/1", 1, 2)
 		if failed != 3 {
 			t.Errorf("%d readings failed", failed)

@@ -60,7 +60,7 @@ func (e *engine) turn() {
 		}
 		for _, s := range e.sources {
 			if s != nil {
-				s.more = true
+				s.more, s.sweep = true, true
 				e.Hooks.shard(s.info())
 			}
 		}
@@ -91,7 +91,7 @@ func (e *engine) answer() {
 			continue
 		}
 		if v, known := e.Log.Recent(stepsStream(shard)); rung == strange || !known || v >= s.next() {
-			s.more = true
+			s.more, s.others = true, s.others || rung == strange
 		}
 	}
 }

@@ -53,7 +53,7 @@ func (s *source) read(now time.Time) {
 			return func() {
 				s.reading, s.scanning = false, false
 				if s.failed("the steps of a shard cannot be read", err) {
-					s.more = true
+					s.more, s.others = true, true
 					return
 				}
 				then()
@@ -144,15 +144,27 @@ func (s *source) ahead(time.Time) reading {
 	if !s.more || room < s.ReadAhead/2 || s.bytes >= aheadBytes/2 || s.leaving || s.visiting {
 		return nil
 	}
-	from := s.next()
-	s.more = false
+	q := eventlog.Query{Stream: stepsStream(s.shard), From: s.next(), Own: !s.others && !s.sweep}
+	asOf, sweep := s.asOf, s.sweep && !s.others
+	s.more, s.others, s.sweep = false, false, false
 	return func(ctx context.Context) (func(), error) {
-		items, more, err := s.page(ctx, from, room)
+		if sweep { // mostly in vain
+			grown, at, err := s.Log.Grown(ctx, q.Stream, q.From-1, asOf)
+			if err != nil || !grown {
+				return func() { s.asOf = at }, err
+			}
+			asOf = at
+		}
+		items, more, err := s.page(ctx, q, room)
 		if err != nil {
 			return nil, err
 		}
 		return func() {
-			s.more = s.more || more
+			if more {
+				s.more, s.others = true, s.others || !q.Own
+			} else {
+				s.asOf = asOf
+			}
 			for _, it := range items {
 				s.took(it)
 			}
@@ -160,12 +172,21 @@ func (s *source) ahead(time.Time) reading {
 	}
 }
 
-// page reads steps from a version on, limit at most.
-func (s *source) page(ctx context.Context, from uint64, limit int) (items []*item, more bool, err error) {
-	bytes := 0
-	for r, err := range s.Log.Read(ctx, eventlog.Query{Stream: stepsStream(s.shard), From: from, Limit: limit}) {
+// page reads the steps that q names, limit at most. Where the log does not know how many
+// there are it reads the one before them, too: then it does, and the bells of commits
+// without steps cost nothing.
+func (s *source) page(ctx context.Context, q eventlog.Query, limit int) (items []*item, more bool, err error) {
+	from, bytes := q.From, 0
+	q.Limit = limit
+	if _, known := s.Log.Recent(q.Stream); !known && from > 1 {
+		q.From, q.Limit = from-1, limit+1
+	}
+	for r, err := range s.Log.Read(ctx, q) {
 		if err != nil {
 			return nil, false, err
+		}
+		if r.Version < from {
+			continue
 		}
 		it := newItem(&r)
 		items = append(items, it)
@@ -191,7 +212,7 @@ func (s *source) again(time.Time) reading {
 		return nil
 	}
 	return func(ctx context.Context) (func(), error) {
-		items, _, err := s.page(ctx, from, s.ReadAhead)
+		items, _, err := s.page(ctx, eventlog.Query{Stream: stepsStream(s.shard), From: from}, s.ReadAhead)
 		return func() { s.reread(from, items) }, err
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"container/heap"
 	"slices"
 	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
 // A source is a shard whose steps this runner rolls forward. It reads the
@@ -26,11 +28,14 @@ type source struct {
 	mark    mark   // the cursor's cell as last seen
 	version uint64 // of that cell
 
-	base   uint64  // versions up to here need no look, or are in cells
-	far    uint64  // those up to here may be in cells that this source does not know
-	states []state // of those behind
-	more   bool    // there may be something to read
-	tail   uint64  // the last version, as far as known
+	base   uint64          // versions up to here need no look, or are in cells
+	far    uint64          // those up to here may be in cells that this source does not know
+	states []state         // of those behind
+	more   bool            // there may be something to read
+	others bool            // it may be of another process
+	sweep  bool            // it may be that nobody told of it
+	asOf   driver.Revision // of the shard, as of which everything is read
+	tail   uint64          // the last version, as far as known
 
 	hands map[uint64]*item // items in hand, by version
 	bytes int              // of their payloads
@@ -73,7 +78,7 @@ type sourceLane struct {
 }
 
 func newSource(e *engine, shard int) *source {
-	return &source{engine: e, shard: shard, came: time.Now(), more: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
+	return &source{engine: e, shard: shard, came: time.Now(), more: true, others: true, hands: make(map[uint64]*item), lanes: make(map[string]*sourceLane), loose: make(map[uint64]*item),
 		celled: make(map[uint64]*item), stops: make(map[string]*stop), drops: make(map[string]struct{})}
 }
 

@@ -51,23 +51,20 @@ func (t *tails) follow(ctx context.Context) {
 	wg.Wait()
 }
 
-// followShard looks at the log whenever the shard may have moved. A store that
-// fails is asked again; the projections, which read it too, report it.
+// followShard keeps a tail up to date. A store that fails is asked again; the
+// projections, which read it too, report it.
 func (t *tails) followShard(ctx context.Context, shard int) {
 	for ctx.Err() == nil {
-		p, err := t.log.Position(ctx)
-		if err == nil {
-			rev := p.Revision(shard)
-			t.shards[shard].set(rev, nil)
-			err = t.log.WaitFor(ctx, eventlog.Position{}.With(shard, rev+1))
+		for rev, err := range t.log.Tails(ctx, shard) {
+			if errors.Is(err, eventlog.ErrClosed) {
+				t.shards[shard].set(0, err)
+				return
+			}
+			if err == nil {
+				t.shards[shard].set(rev, nil)
+			}
 		}
-		switch {
-		case errors.Is(err, eventlog.ErrClosed):
-			t.shards[shard].set(0, err)
-			return
-		case err != nil:
-			jitter.Pause(ctx, time.Second)
-		}
+		jitter.Pause(ctx, time.Second)
 	}
 }
 

@@ -201,6 +201,9 @@ type rawBlock struct {
 	problem     error
 }
 
+// there reports whether the entity was found.
+func (r *rawBlock) there() bool { return r.commits != nil || r.problem != nil || r.values != nil }
+
 // Load implements datastore.PropertyLoadSaver. What is wrong is told later, with
 // the block's place.
 func (r *rawBlock) Load(props []datastore.Property) error {

@@ -2,6 +2,7 @@ package datastorelog
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ type heads struct {
 // fair to other processes.
 type head struct {
 	place
+	before  []place               // known ones, the last of them is place
 	won     time.Time             // when this process put it there; zero: another did
 	journey time.Duration         // that a Write lately took
 	rivals  map[process]time.Time // when others were last seen to write here
@@ -59,12 +61,48 @@ func (h *heads) entry(shard int) *head {
 	return e
 }
 
+// keptPlaces is how many places of a shard are remembered, about: who reads on from a
+// moment ago then need not ask the index where that is.
+const keptPlaces = 256
+
+// put makes p the last place.
+func (e *head) put(p place) {
+	e.place = p
+	if e.before = append(e.before, p); len(e.before) >= 2*keptPlaces {
+		e.before = slices.Delete(e.before, 0, keptPlaces)
+	}
+}
+
+// begin returns the number of the block that a reading from behind a revision begins
+// with, if it is known, and where the shard ends as far as that is.
+func (h *heads) begin(shard int, behind driver.Revision) (next uint64, end place) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := h.shards[shard]
+	if e == nil {
+		return 0, place{}
+	}
+	for _, p := range slices.Backward(e.before) {
+		if p.last == behind {
+			return p.block + 1, e.place
+		}
+		if p.last < behind {
+			return 0, place{}
+		}
+	}
+	if behind == 0 && e.block > 0 {
+		return 1, e.place
+	}
+	return 0, place{}
+}
+
 // learn notes a place that was seen in the store.
 func (h *heads) learn(shard int, p place) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if e := h.entry(shard); p.block > e.block {
-		e.place, e.won = p, time.Time{}
+		e.put(p)
+		e.won = time.Time{}
 	}
 }
 
@@ -86,7 +124,8 @@ func (h *heads) write(shard int, p place, journey time.Duration) {
 	e := h.entry(shard)
 	e.journey = journey
 	if p.block > e.block {
-		e.place, e.won = p, time.Now()
+		e.put(p)
+		e.won = time.Now()
 		e.streak++
 	}
 }

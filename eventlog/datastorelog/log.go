@@ -24,6 +24,7 @@ type Log struct {
 	name   string // for errors
 	self   process
 	heads  heads
+	ends   ends
 	turns  turns
 	ramp   *ramp
 

@@ -28,7 +28,7 @@ func (l *Log) lookupGap(ctx context.Context, shard int, first uint64, n int) (bl
 	}
 	bytes := 0
 	for i := range found {
-		if found[i].commits == nil && found[i].problem == nil && found[i].values == nil {
+		if !found[i].there() {
 			for _, later := range found[i:] {
 				gap = gap || later.commits != nil
 			}

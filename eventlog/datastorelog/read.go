@@ -33,9 +33,10 @@ type scan struct {
 	from, to driver.Revision
 	left     int // commits still wanted
 
-	next uint64 // number of the next block; 0: not known yet
-	end  uint64 // number of the last block as the scan began; 0: not asked for
-	size int    // blocks of the last page
+	next  uint64 // number of the next block; 0: not known yet
+	known place  // the shard reached at least there as the scan began
+	end   uint64 // number of the last block as the scan began; 0: not asked for
+	size  int    // blocks of the last page that looked for what is not known
 }
 
 // most returns how many blocks a page needs at most.
@@ -47,19 +48,19 @@ func (s *scan) most(size int) int {
 	return max(1, size)
 }
 
-// forward reads the next page. The first is found by a query, or, behind the end
-// as this process knows it, by the numbers of blocks; the others by their numbers.
+// forward reads the next page. The first is found by the numbers of blocks where this
+// process has seen the one before it, else by a query; the others by their numbers.
 func (s *scan) forward(ctx context.Context) (page []driver.Commit, more bool, err error) {
 	if s.over() {
 		return nil, false, ctx.Err()
 	}
+	if s.next == 0 {
+		s.next, s.known = s.log.heads.begin(s.shard, s.from-1)
+	}
 	var blocks []*block
-	switch p, known := s.log.heads.get(s.shard); {
-	case s.next == 0 && !(known && p.last+1 == s.from):
-		blocks, more, err = s.search(ctx)
+	switch {
 	case s.next == 0:
-		s.next = p.block + 1
-		fallthrough
+		blocks, more, err = s.search(ctx)
 	case s.end == 0:
 		blocks, more, err = s.catchUp(ctx)
 	default:
@@ -101,16 +102,32 @@ func (s *scan) search(ctx context.Context) (blocks []*block, more bool, err erro
 	return blocks, s.end > blocks[size-1].number, nil
 }
 
-// catchUp reads the blocks behind the known end until there are no more.
+// catchUp reads the blocks that are known to be there, and those behind them until
+// there are no more.
 func (s *scan) catchUp(ctx context.Context) (blocks []*block, more bool, err error) {
-	s.size = s.most(min(max(1, 2*s.size), s.log.blockSize.page()))
-	blocks, gap, err := s.log.lookupGap(ctx, s.shard, s.next, s.size)
+	size := s.most(min(s.ahead(), s.log.blockSize.page()))
+	blocks, gap, err := s.log.lookupGap(ctx, s.shard, s.next, size)
 	if err == nil && gap { // not read at one moment, or damage
 		end, err := s.log.tail(ctx, s.shard)
 		s.end = end.block
 		return blocks, true, err
 	}
-	return blocks, len(blocks) == s.size, err
+	return blocks, len(blocks) == size, err
+}
+
+// ahead returns how many blocks to look for. Behind the known ones that is one, which
+// mostly is not there, and the double each time.
+func (s *scan) ahead() int {
+	if s.known.block < s.next {
+		s.size = min(max(1, 2*s.size), maxPage)
+		return s.size
+	}
+	n := int(min(s.known.block-s.next+1, maxPage))
+	if s.to != 0 && s.to <= s.known.last+1 {
+		return n
+	}
+	s.size = 1
+	return n + 1
 }
 
 // proceed reads the next page up to the end that is known.

@@ -188,6 +188,16 @@ func Wide(d Log) bool {
 	return d.Exclusive() || ok && w.Wide()
 }
 
+// A Turner is a store whose writers take turns. Who expects others to write may ask for
+// the turn before it makes a Write that would be refused: Turn returns when the turn has
+// come. A *TailError says, as in the refusal of a Write that takes what is ahead, what
+// the batches, which have no commits, do not know; nil, that nothing is known to speak
+// against a Write to these places. Either way they are kept free for a short time. It
+// decides nothing.
+type Turner interface {
+	Turn(ctx context.Context, batches []Batch) error
+}
+
 // Limits that hold for every driver, so that what one store takes another
 // takes too. A Write beyond them is refused with ErrTooLarge; one of exactly
 // that size is taken.

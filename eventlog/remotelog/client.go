@@ -217,6 +217,12 @@ func (c *client) write(ctx context.Context, w *driver.Write) error {
 	return r.err
 }
 
+// turn asks for the turn of a Write.
+func (c *client) turn(ctx context.Context, w *driver.Write) error {
+	r, _ := c.ask(ctx, askTurn, func(b []byte) []byte { return appendWrite(b, w) })
+	return r.err
+}
+
 // encodedLen is a bound of how long w is in a frame.
 func encodedLen(w *driver.Write) int {
 	n := 64

@@ -77,7 +77,15 @@ func given(err error) error {
 }
 
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
-	err := w.handler.write(ctx, w.party, x)
+	return w.told(w.handler.write(ctx, w.party, x))
+}
+
+func (w *owner) turn(ctx context.Context, x *driver.Write) error {
+	return w.told(w.handler.turns.turn(ctx, w.party, x))
+}
+
+// told makes a refusal the caller's own.
+func (w *owner) told(err error) error {
 	var tail *driver.TailError
 	if errors.As(err, &tail) {
 		own(tail)

@@ -82,6 +82,7 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
+	asks    bool        // only for the turn
 	flight  *flight     // when it was admitted
 	decided func(error) // told once; nil: it may go on
 }
@@ -92,23 +93,33 @@ func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(ma
 // returns waits for the answer. The error is the store's, or a refusal that the store
 // would give too.
 func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
+	wt := &waiter{party: p, write: w}
+	if err := t.await(ctx, wt); err != nil {
+		return err
+	}
+	return t.carry(wt, start)
+}
+
+// turn waits for the turn of a Write that is yet to be made.
+func (t *turns) turn(ctx context.Context, p *party, w *driver.Write) error {
+	return t.await(ctx, &waiter{party: p, write: w, asks: true})
+}
+
+// await asks and waits for the decision. When ctx ends, nil says that it is too late to
+// withdraw.
+func (t *turns) await(ctx context.Context, wt *waiter) error {
 	decided := make(chan error, 1)
-	wt := &waiter{party: p, write: w, decided: func(err error) { decided <- err }}
+	wt.decided = func(err error) { decided <- err }
 	t.ask(wt)
 	select {
 	case err := <-decided:
-		if err != nil {
-			return err
-		}
+		return err
 	case <-ctx.Done():
 		if t.withdraw(wt) {
 			return ctx.Err()
 		}
-		if err := <-decided; err != nil { // just now
-			return ctx.Err()
-		}
+		return <-decided
 	}
-	return t.carry(wt, start)
 }
 
 // carry brings a Write to the store that has been admitted.
@@ -177,7 +188,7 @@ func (t *turns) unlock() {
 
 // ask lets a Write wait for its turn.
 func (t *turns) ask(wt *waiter) {
-	if !concerned(wt.write) {
+	if !wt.asks && !concerned(wt.write) {
 		wt.decided(nil)
 		return
 	}
@@ -287,6 +298,12 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		t.give(wt)
 		return true, e
 	}
+	if wt.asks {
+		if t.holder == nil || holds {
+			t.give(wt)
+		}
+		return true, nil
+	}
 	t.admit(wt)
 	return true, nil
 }
@@ -366,7 +383,7 @@ func (t *turns) release() {
 	t.holder, t.kept = nil, t.kept[:0]
 }
 
-// give gives the turn to the writer of a Write that is refused.
+// give gives the turn to a writer who is to come back with another Write.
 func (t *turns) give(wt *waiter) {
 	p := wt.party
 	t.holder, t.until, p.away = p, time.Now().Add(p.turn()), true

@@ -95,11 +95,11 @@ func TestSideBySide(t *testing.T) {
 	})
 }
 
-// TestSideBySideInDatastore: on one log in Datastore, in soaks on that of each emulator, where half of the processes are woken over
-// Pub/Sub and for the others every notification is lost.
+// TestSideBySideInDatastore: on one log in Datastore, in process, on its emulator, and in soaks on that of Firestore, too, where
+// half of the processes are woken over Pub/Sub (in soaks that of the emulator) and for the others every notification is lost.
 func TestSideBySideInDatastore(t *testing.T) {
 	t.Parallel()
-	list, bellsOf := clouds[:1], func(t testing.TB) string { // emulators take minutes
+	list, bellsOf := []cloud{clouds[0], indexed}, func(t testing.TB) string {
 		s := pstest.NewServer()
 		t.Cleanup(func() { _ = s.Close() })
 		return s.Addr

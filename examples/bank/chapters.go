@@ -16,15 +16,15 @@ import (
 	"github.com/rollforward/rollforward/internal/cli"
 )
 
-// books imports ten years of a household.
+// books imports a ledger.
 func (d *demonstration) books(ctx context.Context) error {
 	d.title("Books")
 	begin := time.Now()
-	done, err := bank.Import(ctx, d.log, "household-ledger.csv", strings.NewReader(householdLedger), nil)
+	done, err := bank.Import(ctx, d.log, d.given.file, strings.NewReader(d.given.rows), nil)
 	if err != nil {
 		return err
 	}
-	d.say("ten years of a household: %s transactions with %s postings recorded in %v,",
+	d.say("%s: %s transactions with %s postings recorded in %v,", d.given.what,
 		cli.Count(int64(done.Recorded)), cli.Count(int64(done.Postings)), time.Since(begin).Round(time.Millisecond))
 	d.say("each at one moment over all its accounts, in whatever shards they lie")
 	return nil
@@ -171,14 +171,14 @@ func (d *demonstration) promises(ctx context.Context) error {
 	d.say("interest was paid once on %d accounts; %d payment is with the other bank, none in suspense", a.Interest, a.Sent)
 	d.say("money is conserved: %d accounts in %d currencies, each currency sums to zero", a.Accounts, len(a.Currencies))
 	d.say("the read model equals a replay of the log: %d accounts, %s lines of statements", a.Accounts, cli.Count(int64(a.Postings)))
-	if err := d.household(ctx); err != nil {
+	if err := d.ledger(ctx); err != nil {
 		return err
 	}
 	d.say("the household's balances equal those that another program computed")
 	return nil
 }
 
-func (d *demonstration) household(ctx context.Context) error {
+func (d *demonstration) ledger(ctx context.Context) error {
 	books := only(d.model.Balances(ctx), func(b bank.Balance) bool {
 		return b.Kind == bank.Ledger && !bank.Own(b.ID()) && b.Cents != 0
 	})
@@ -186,7 +186,7 @@ func (d *demonstration) household(ctx context.Context) error {
 	if err := write(&got, output{csv: true}, balanceColumns, books); err != nil {
 		return err
 	}
-	if got.String() != householdBalances {
+	if got.String() != d.given.balances {
 		return errors.New("the household's balances are not those that another program computed")
 	}
 	return nil

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -61,11 +63,14 @@ func TestBankInDatastore(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			log, dir, books := c.log(t), filepath.Join(t.TempDir(), "log"), "household"
-			if (!c.fake || race.Enabled) && os.Getenv("ROLLFORWARD_SOAK") == "" {
-				books = "hostile" // each look costs an emulator what the project holds
+			if c.fake && race.Enabled && os.Getenv("ROLLFORWARD_SOAK") == "" {
+				books = "hostile"
 			}
 			account := map[string]string{"household": "Assets:US:BofA:Checking", "hostile": "𐍈"}[books]
-			ledger := "testdata/" + books + "-ledger.csv"
+			ledger, whole := "testdata/"+books+"-ledger.csv", true
+			if !c.fake && os.Getenv("ROLLFORWARD_SOAK") == "" { // an emulator takes for a write what its project holds
+				ledger, whole = beginning(t, ledger, 1000), false
+			}
 			if o := runBank(at(log, "balances")...); o.status != cli.Failed || !strings.Contains(o.errOut, "there is no log") {
 				t.Errorf("without a log: %+v", o)
 			}
@@ -80,7 +85,7 @@ func TestBankInDatastore(t *testing.T) {
 			}
 			got := must(t, at(log, "balances", "-o", "csv")...)
 			for line := range strings.Lines(read(t, "testdata/"+books+"-balances.csv")) {
-				if !strings.Contains(got, line) {
+				if whole && !strings.Contains(got, line) {
 					t.Errorf("the balances lack %s", line)
 				}
 			}
@@ -88,21 +93,50 @@ func TestBankInDatastore(t *testing.T) {
 	}
 }
 
+// beginning returns a file with the first rows of a ledger, n and those that are of the last transaction, too.
+func beginning(t *testing.T, file string, n int) string {
+	t.Helper()
+	var part strings.Builder
+	last := ""
+	for row := range strings.Lines(read(t, file)) {
+		id, _, _ := strings.Cut(row, ",")
+		if n--; n < 0 && id != last {
+			break
+		}
+		last = id
+		part.WriteString(row)
+	}
+	name := filepath.Join(t.TempDir(), filepath.Base(file))
+	writeFile(t, name, part.String())
+	return name
+}
+
 // TestDemoInDatastore: the demonstration keeps its promises on a log in Datastore, and works on no
-// other than an empty one.
+// other than an empty one. On emulators, where writes cost what the project holds, its books are short ones.
 func TestDemoInDatastore(t *testing.T) {
 	t.Parallel()
 	notWithRace(t)
-	c := clouds[0]
-	if os.Getenv("ROLLFORWARD_SOAK") != "" { // it takes minutes there: each look costs what the project holds
-		c = indexed
-	}
-	log := c.log(t)
-	out := must(t, "--log", log)
-	if !strings.Contains(out, "equal those that another program computed") || !strings.Contains(out, "money is conserved") {
-		t.Errorf("the demonstration says:\n%s", out)
-	}
-	if o := runBank("--log", log); o.status != cli.Failed || !strings.Contains(o.errOut, "already") {
-		t.Errorf("a second time: %+v", o)
+	for _, c := range slices.Delete(slices.Clone(clouds), 1, 2) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			books := household
+			if !c.fake && os.Getenv("ROLLFORWARD_SOAK") == "" {
+				books = ledger{"strange books", "hostile-ledger.csv", read(t, "testdata/hostile-ledger.csv"), read(t, "testdata/hostile-balances.csv")}
+			}
+			log := c.log(t)
+			demo := func() outcome {
+				var out, errOut bytes.Buffer
+				root := newCommandAt(&site{given: &books})
+				root.SetOut(&out)
+				root.SetErr(&errOut)
+				return outcome{cli.Run(t.Context(), root, []string{"--log", log}), out.String(), errOut.String()}
+			}
+			if o := demo(); o.status != cli.OK || !strings.Contains(o.out, "equal those that another program computed") || !strings.Contains(o.out, "money is conserved") {
+				t.Errorf("the demonstration says: %+v", o)
+			}
+			if o := demo(); o.status != cli.Failed || !strings.Contains(o.errOut, "already") {
+				t.Errorf("a second time: %+v", o)
+			}
+		})
 	}
 }

@@ -91,7 +91,7 @@ func TestDemonstrationInDatastore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &demonstration{out: io.Discard, log: log, model: m}
+	d := &demonstration{out: io.Discard, log: log, model: m, given: household}
 	if err := d.run(t.Context()); err != nil {
 		t.Error(err)
 	}

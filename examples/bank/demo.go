@@ -50,7 +50,7 @@ func (s *site) demo(cmd *cobra.Command, _ []string) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, closing()) }()
-		return demonstrate(ctx, cmd.OutOrStdout(), name, log, model)
+		return demonstrate(ctx, cmd.OutOrStdout(), name, log, model, s.ledger())
 	})
 }
 
@@ -74,12 +74,12 @@ func demoInDirectory(cmd *cobra.Command) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, model.Close()) }()
-	return demonstrate(ctx, cmd.OutOrStdout(), dir, log, model)
+	return demonstrate(ctx, cmd.OutOrStdout(), dir, log, model, household)
 }
 
 // demonstrate works on an empty log, whose name is for people.
-func demonstrate(ctx context.Context, out io.Writer, name string, log *eventlog.Log, model *bank.ReadModel) error {
-	d := &demonstration{out: out, log: log, model: model}
+func demonstrate(ctx context.Context, out io.Writer, name string, log *eventlog.Log, model *bank.ReadModel, books ledger) error {
+	d := &demonstration{out: out, log: log, model: model, given: books}
 	fmt.Fprintf(out, "A bank on an event log of %d shards, in %s\n", log.Shards(), name)
 	if err := d.run(ctx); err != nil {
 		return err
@@ -102,7 +102,21 @@ type demonstration struct {
 	log   *eventlog.Log
 	model *bank.ReadModel
 	other *otherBank
+	given ledger
 }
+
+// A ledger is books to import, with the balances that another program made of them.
+type ledger struct{ what, file, rows, balances string }
+
+// ledger is what the demonstration of a log in Datastore begins with.
+func (s *site) ledger() ledger {
+	if s.given != nil {
+		return *s.given
+	}
+	return household
+}
+
+var household = ledger{"ten years of a household", "household-ledger.csv", householdLedger, householdBalances}
 
 // run goes through the chapters. Beside them, as in a real program, a runner
 // brings the sagas forward and another keeps the read model up to date.

@@ -22,6 +22,7 @@ type site struct {
 	notify notify.Flag
 	bells  *notify.Bells // while a command works that writes
 	db     string
+	given  *ledger // of the demonstration; nil: the household
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {

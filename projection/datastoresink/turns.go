@@ -21,8 +21,14 @@ import (
 type turns struct {
 	mu     sync.Mutex
 	second map[turn]bool
-	alone  map[string]*semaphore.Weighted // of each projection
-	until  map[string]time.Time           // that its transactions go one by one
+	alone  map[string]*alone // of each projection
+}
+
+// alone lets the transactions of a projection go one by one after a conflict.
+type alone struct {
+	*semaphore.Weighted
+	until time.Time
+	span  time.Duration // of the last time
 }
 
 type turn struct {
@@ -49,31 +55,49 @@ func (t *turns) wait(ctx context.Context, b projection.Batch) bool {
 }
 
 const (
-	oneByOne = time.Minute
-	everyone = 1 << 30
+	firstAlone = time.Second // a conflict may be by chance, or with another process
+	lastAlone  = time.Minute
+	everyone   = 1 << 30
 )
+
+// conflict notes that transactions that ran side by side were in each other's way: they
+// go one by one for a second, and for twice as long each time that it happens again
+// as soon as they may.
+func (a *alone) conflict(now time.Time) {
+	switch {
+	case now.Before(a.until): // they do not run side by side
+		return
+	case now.Sub(a.until) < a.span:
+		a.span = min(2*a.span, lastAlone)
+	default:
+		a.span = firstAlone
+	}
+	a.until = now.Add(a.span)
+}
 
 // run runs a transaction of a projection when its turn has come: after a conflict, alone.
 func (t *turns) run(ctx context.Context, name string, conflict bool, transaction func() error) error {
 	t.mu.Lock()
 	if t.alone == nil {
-		t.alone, t.until = make(map[string]*semaphore.Weighted), make(map[string]time.Time)
+		t.alone = make(map[string]*alone)
 	}
-	if t.alone[name] == nil {
-		t.alone[name] = semaphore.NewWeighted(everyone)
+	a := t.alone[name]
+	if a == nil {
+		a = &alone{Weighted: semaphore.NewWeighted(everyone)}
+		t.alone[name] = a
 	}
+	now, n := time.Now(), int64(1)
 	if conflict {
-		t.until[name] = time.Now().Add(oneByOne)
+		a.conflict(now)
 	}
-	s, n := t.alone[name], int64(1)
-	if time.Now().Before(t.until[name]) {
+	if now.Before(a.until) {
 		n = everyone
 	}
 	t.mu.Unlock()
-	if err := s.Acquire(ctx, n); err != nil {
+	if err := a.Acquire(ctx, n); err != nil {
 		return err
 	}
-	defer s.Release(n)
+	defer a.Release(n)
 	return transaction()
 }
 

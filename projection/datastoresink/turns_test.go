@@ -45,7 +45,8 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestOneByOne: after a conflict the transactions of a projection run alone for a while.
+// TestOneByOne: after a conflict the transactions of a projection run alone for a while, the
+// longer the sooner there is another one.
 func TestOneByOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -61,7 +62,7 @@ func TestOneByOne(t *testing.T) {
 						if m := most.Load(); n > m {
 							most.Store(n)
 						}
-						time.Sleep(time.Second)
+						time.Sleep(firstAlone / 20)
 						return nil
 					})
 				}()
@@ -83,9 +84,22 @@ func TestOneByOne(t *testing.T) {
 		if n := together(false); n != 1 {
 			t.Errorf("soon after a conflict %d at a time, want 1", n)
 		}
-		time.Sleep(oneByOne)
+		for span := firstAlone; span <= 2*lastAlone; span *= 2 {
+			time.Sleep(min(span, lastAlone) - 10*firstAlone/20 - 1)
+			if n := together(false); n != 1 {
+				t.Errorf("within %v after a conflict %d at a time, want 1", span, n)
+			}
+			if n := together(false); n != 5 {
+				t.Errorf("%v after a conflict %d at a time, want 5", span, n)
+			}
+			together(true) // takes a quarter of the first span
+			together(false)
+		}
+		time.Sleep(3 * lastAlone)
+		together(true)
+		time.Sleep(firstAlone)
 		if n := together(false); n != 5 {
-			t.Errorf("long after a conflict %d at a time, want 5", n)
+			t.Errorf("%v after a conflict by chance %d at a time, want 5", firstAlone, n)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -58,6 +58,13 @@ func recordAll(ctx context.Context, log *eventlog.Log, batch []*Transaction) (to
 func recordSome(ctx context.Context, log *eventlog.Log, batch []*Transaction) (Imported, error) {
 	var done Imported
 	var refused error
+	streams := make([]string, len(batch))
+	for i, t := range batch {
+		streams[i] = t.stream()
+	}
+	if err := Transactions.Prefetch(ctx, log, streams...); err != nil && !permanent(err) {
+		return Imported{}, batch[0].located(err)
+	}
 	_, err := log.Update(ctx, func(tx *eventlog.Tx) error {
 		done, refused = Imported{}, nil // the function may run again
 		for i, t := range batch {

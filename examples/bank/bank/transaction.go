@@ -82,6 +82,8 @@ var Transactions = eventlog.Model[Recorded]{Name: "transaction", Version: 1, Fol
 
 const transactionStream = "transaction/"
 
+func (t *Transaction) stream() string { return transactionStream + escape(t.ID) }
+
 // Record posts a transaction to the books. Its accounts are opened on first use.
 // It claims the stream transaction/ID in the same commit: recorded again it does
 // nothing and returns false, with other content it is refused with
@@ -90,7 +92,7 @@ const transactionStream = "transaction/"
 // An error says which posting was refused; nothing is to be committed then, so
 // a caller that wants to go on runs Record in a Savepoint.
 func Record(tx *eventlog.Tx, t *Transaction) (recorded bool, err error) {
-	stream, hash := transactionStream+escape(t.ID), t.Hash()
+	stream, hash := t.stream(), t.Hash()
 	earlier, err := Transactions.Load(tx, stream)
 	switch {
 	case err != nil:
