@@ -43,20 +43,6 @@ func checkStored(shard int, rev driver.Revision, data []byte) error {
 	return nil
 }
 
-// timeOf reads only the time of a stored commit.
-func timeOf(shard int, raw driver.Commit) (int64, error) {
-	if err := checkStored(shard, raw.Revision, raw.Data); err != nil {
-		return 0, err
-	}
-	d := decoder{raw.Data[headerSize:], nil}
-	d.bytes(len(ID{}))
-	t := int64(d.fixed64())
-	if d.err != nil {
-		return 0, &driver.CorruptError{Shard: shard, Revision: raw.Revision, Reason: d.err.Error()}
-	}
-	return t, nil
-}
-
 func (c *commit) decode(d decoder, only string) error {
 	copy(c.id[:], d.bytes(16))
 	c.time = int64(d.fixed64())

@@ -225,15 +225,10 @@ func (l *Log) run(q *queue) {
 		}
 		g.place()
 		l.mu.Unlock()
-		err := l.takeTurn(g, q, turn)
-		if err == nil {
-			g.build()
-			err = l.write(g)
-		}
+		g.build()
+		err := l.write(g)
 		l.settle(g, err)
-		if turn = errors.As(err, new(*driver.TailError)); turn {
-			q.contended = true
-		}
+		turn = errors.As(err, new(*driver.TailError))
 
 		l.mu.Lock()
 		for _, other := range g.queues {
@@ -248,21 +243,6 @@ func (l *Log) run(q *queue) {
 			return
 		}
 	}
-}
-
-// takeTurn asks the store for the turn, where a write of the queue was refused and so
-// this one is likely to be. An error is a refusal.
-func (l *Log) takeTurn(g *group, q *queue, has bool) error {
-	turner, ok := l.Driver().(driver.Turner)
-	if !ok || has || !q.contended {
-		return nil
-	}
-	err := turner.Turn(l.ctx, g.write.Batches)
-	if errors.As(err, new(*driver.TailError)) {
-		return err
-	}
-	q.contended = err != nil // any other error the write meets too
-	return nil
 }
 
 // form takes from the queues what can be written together now: a member goes
@@ -408,7 +388,7 @@ func (g *group) encode(b []byte) {
 			start := len(b)
 			b = p.commit.append(b, p.lane.shard, p.rev)
 			batch := &g.write.Batches[g.batch(p)]
-			batch.Commits = append(batch.Commits, driver.Commit{Revision: p.rev, Keys: p.keys, Data: b[start:len(b):len(b)]})
+			batch.Commits = append(batch.Commits, driver.Commit{Revision: p.rev, Keys: p.keys, Data: b[start:len(b):len(b)], Time: p.commit.time})
 		}
 	}
 	g.bytes = len(b)

@@ -40,8 +40,6 @@ type queue struct {
 	members []*member // in the order of joining
 	flight  *group
 	forming bool // a goroutine forms a group, or will when its last one has ended
-
-	contended bool // others' writes were in the way; only for who forms a group
 }
 
 // A part is what a member does in one lane: a commit, or only its presence.

@@ -112,11 +112,11 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *d
 			case raw.Revision != n.tail()+1:
 				return n, false, nil
 			}
-			c, err := l.newCommit(ln.shard, raw)
-			if err != nil {
-				return n, false, err
+			if raw.Time == 0 { // not one of ours
+				return n, false, nil
 			}
-			n.commits = append(n.commits, c)
+			l.clock.observe(raw.Time)
+			n.commits = append(n.commits, newCommit{raw.Keys, raw.Time})
 			l.see(ln.shard, raw.Revision)
 		}
 	}
@@ -131,45 +131,31 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *d
 		if f.Batch.First != n.tail()+driver.Revision(len(n.ahead))+1 {
 			break
 		}
-		if n.ahead, err = l.takeAhead(n.ahead, ln, f); err != nil {
-			return n, false, err
-		}
+		n.ahead = l.takeAhead(n.ahead, ln, f)
 	}
 	return n, ok, nil
 }
 
-// newCommit returns what a lane has to know of a commit that the store tells of. If its
-// keys came with it, it is not decoded.
-func (l *Log) newCommit(shard int, raw driver.Commit) (n newCommit, err error) {
-	if len(raw.Keys) > 0 {
-		n.keys = raw.Keys
-		n.time, err = timeOf(shard, raw)
-	} else {
-		var c *commit
-		if c, err = decodeOnly(shard, raw.Revision, raw.Data, ""); err == nil {
-			n = newCommit{c.keys(raw.Revision, l.opts.Index), c.time}
-		}
+// newCommit returns what a lane has to know of a commit that was read.
+func (l *Log) newCommit(shard int, raw driver.Commit) (newCommit, error) {
+	c, err := l.decode(shard, raw, "")
+	if err != nil {
+		return newCommit{}, err
 	}
-	if err == nil {
-		l.clock.observe(n.time)
-	}
-	return n, err
+	return newCommit{c.keys(raw.Revision, l.opts.Index), c.time}, nil
 }
 
 // takeAhead adds the commits of a flight to those that are under way in a lane.
-func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) ([]*part, error) {
+func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) []*part {
 	list := make([]part, len(f.Batch.Commits))
 	stubs := make([]commit, len(list))
-	for j, raw := range f.Batch.Commits {
-		c, err := l.newCommit(ln.shard, raw)
-		if err != nil {
-			return ahead, err
-		}
-		stubs[j].time = c.time
-		list[j] = part{lane: ln, rev: raw.Revision, commit: &stubs[j], keys: c.keys, write: f.Write, raw: raw.Data}
-		ahead = append(ahead, &list[j])
+	for i, raw := range f.Batch.Commits {
+		l.clock.observe(raw.Time)
+		stubs[i].time = raw.Time
+		list[i] = part{lane: ln, rev: raw.Revision, commit: &stubs[i], keys: raw.Keys, write: f.Write, raw: raw.Data}
+		ahead = append(ahead, &list[i])
 	}
-	return ahead, nil
+	return ahead
 }
 
 // newsOf reads the commits behind a lane's tail, which moves only with the
@@ -197,7 +183,6 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 			return n, err
 		}
 		n.commits = append(n.commits, c)
-		l.see(ln.shard, raw.Revision)
 	}
 	return n, nil
 }

@@ -88,7 +88,7 @@ func (l *Log) fill(shard int, from, to driver.Revision) {
 	w := driver.Write{ID: newID(), Batches: []driver.Batch{{Shard: shard, First: from}}}
 	for rev := from; rev <= to; rev++ {
 		c := &commit{id: newID(), time: l.clock.next()}
-		w.Batches[0].Commits = append(w.Batches[0].Commits, driver.Commit{Revision: rev, Data: c.encode(shard, rev), Keys: c.keys(rev, l.opts.Index)})
+		w.Batches[0].Commits = append(w.Batches[0].Commits, driver.Commit{Revision: rev, Data: c.encode(shard, rev), Keys: c.keys(rev, l.opts.Index), Time: c.time})
 	}
 	_ = l.driver.Write(l.ctx, w) // the caller looks what came of it
 }

@@ -47,12 +47,13 @@ type Key struct {
 }
 
 // A Commit is the atomic unit of a shard. Data is opaque to the store. Keys are
-// written, and not returned by reads: whoever wrote Data can derive them.
-// What a read yields is the reader's own: the driver never changes it later.
+// written, and not returned by reads: whoever wrote Data can derive them. Time, too, is
+// in Data: the store does not keep it, but tells others of it (see [TailError]). What a read yields is the reader's own: the driver never changes it later.
 type Commit struct {
 	Revision Revision
 	Data     []byte
 	Keys     []Key
+	Time     int64
 }
 
 // A Batch puts commits directly behind revision First-1 of a shard: they have
@@ -188,16 +189,6 @@ func Wide(d Log) bool {
 	return d.Exclusive() || ok && w.Wide()
 }
 
-// A Turner is a store whose writers take turns. Who expects others to write may ask for
-// the turn before it makes a Write that would be refused: Turn returns when the turn has
-// come. A *TailError says, as in the refusal of a Write that takes what is ahead, what
-// the batches, which have no commits, do not know; nil, that nothing is known to speak
-// against a Write to these places. Either way they are kept free for a short time. It
-// decides nothing.
-type Turner interface {
-	Turn(ctx context.Context, batches []Batch) error
-}
-
 // Limits that hold for every driver, so that what one store takes another
 // takes too. A Write beyond them is refused with ErrTooLarge; one of exactly
 // that size is taken.
@@ -232,17 +223,17 @@ var (
 //
 // A store that has it at hand says what the writer did not know, so that it need
 // not ask: News has, for any of the shards of the Write, what a Read from the
-// refused batch's First would yield now, up to the shard's tail. It is durable
-// and the receiver's own. A shard that is not in News may or may not have moved;
+// refused batch's First would yield now, up to the shard's tail, with keys and time in
+// place of the data. It is durable and the receiver's own. A shard that is not in News may or may not have moved;
 // one that has an entry without commits has not. Of other shards it may have what a
-// Read from any First would yield. A commit that is told of may have its keys.
+// Read from any First would yield.
 //
 // A store that decides on one Write behind the other may say too what it has not
 // decided on, if the Write takes it: Ahead has, for any of these shards, the commits behind the tail, or
 // behind First-1 if that is further, of the Writes under way, in their order. They may
 // still fail. Who does not want to wait puts a Batch behind them with
 // [Batch].Behind; it is decided on after them, and refused when they fail. An entry
-// without commits says that there are none.
+// without commits says that there are none. They have keys and time, and their data too.
 //
 // Of a batch with Behind that is not behind that Write any more, neither says anything;
 // where News has an entry for it, everything before First is durable.

@@ -217,12 +217,6 @@ func (c *client) write(ctx context.Context, w *driver.Write) error {
 	return r.err
 }
 
-// turn asks for the turn of a Write.
-func (c *client) turn(ctx context.Context, w *driver.Write) error {
-	r, _ := c.ask(ctx, askTurn, func(b []byte) []byte { return appendWrite(b, w) })
-	return r.err
-}
-
 // encodedLen is a bound of how long w is in a frame.
 func encodedLen(w *driver.Write) int {
 	n := 64
@@ -230,7 +224,7 @@ func encodedLen(w *driver.Write) int {
 		n += 46
 		for j := range w.Batches[i].Commits {
 			c := &w.Batches[i].Commits[j]
-			n += len(c.Data) + 10
+			n += len(c.Data) + 20
 			for k := range c.Keys {
 				n += len(c.Keys[k].Name) + 12
 			}

@@ -53,6 +53,7 @@ func appendBatch(b []byte, batch *driver.Batch) []byte {
 	for j := range batch.Commits {
 		c := &batch.Commits[j]
 		b = appendBytes(b, c.Data)
+		b = binary.AppendVarint(b, c.Time)
 		b = binary.AppendUvarint(b, uint64(len(c.Keys)))
 		for _, k := range c.Keys {
 			b = appendKey(b, k)
@@ -228,12 +229,12 @@ func (d *decoder) batch() (b driver.Batch) {
 	if d.bool() {
 		b.Behind = d.id()
 	}
-	if n := d.count(2); n > 0 {
+	if n := d.count(3); n > 0 {
 		b.Commits = make([]driver.Commit, n)
 	}
 	for j := range b.Commits {
 		c := &b.Commits[j]
-		c.Revision, c.Data = b.First+driver.Revision(j), d.bytes()
+		c.Revision, c.Data, c.Time = b.First+driver.Revision(j), d.bytes(), d.time()
 		c.Keys = d.keys(d.count(2))
 	}
 	return b
@@ -249,6 +250,16 @@ func (d *decoder) flights() []driver.Flight {
 		flights[i] = driver.Flight{Write: d.id(), Batch: d.batch()}
 	}
 	return flights
+}
+
+func (d *decoder) time() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail("a time is missing")
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
 }
 
 // id takes the ID of a Write.

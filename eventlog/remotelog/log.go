@@ -33,16 +33,12 @@ type Log struct {
 	idle    chan struct{} // closed when none is under way any more, after Close
 }
 
-var (
-	_ driver.Log    = (*Log)(nil)
-	_ driver.Turner = (*Log)(nil)
-)
+var _ driver.Log = (*Log)(nil)
 
 // A place is where a log is for the time being: a connection, or in this process.
 // Its calls end with errGone when it is lost and nothing was done.
 type place interface {
 	write(ctx context.Context, w *driver.Write) error
-	turn(ctx context.Context, w *driver.Write) error
 	tail(ctx context.Context, shard int) (driver.Revision, error)
 	read(ctx context.Context, shard int, r driver.Range) iter.Seq2[driver.Commit, error]
 	find(ctx context.Context, shard int, key string, r driver.Range) iter.Seq2[driver.Commit, error]
@@ -74,16 +70,6 @@ func (l *Log) Write(ctx context.Context, w driver.Write) error {
 		return wrap(ErrReadOnly)
 	}
 	return wrap(l.again(ctx, func(p place) error { return p.write(ctx, &w) }))
-}
-
-// Turn waits for the turn to write; see [driver.Turner].
-func (l *Log) Turn(ctx context.Context, batches []driver.Batch) error {
-	if err := l.enter(); err != nil {
-		return wrap(err)
-	}
-	defer l.leave()
-	w := driver.Write{Batches: batches, TakesAhead: true}
-	return wrap(l.again(ctx, func(p place) error { return p.turn(ctx, &w) }))
 }
 
 // Tail returns the last revision of a shard, 0 for an empty one.

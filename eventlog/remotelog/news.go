@@ -1,6 +1,7 @@
 package remotelog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -15,14 +16,15 @@ const (
 
 // recent is the last commits of a shard, with those that are under way.
 type recent struct {
-	commits []driver.Commit // one behind the other
+	commits []driver.Commit // one behind the other, without data
+	data    [][]byte        // of each, nil when it is durable
 	writes  [][16]byte      // the Write of each
 	size    int
 }
 
 // What a commit takes beside its data, and a key beside its name.
 const (
-	commitCost = 96
+	commitCost = 128
 	keyCost    = 24
 )
 
@@ -34,12 +36,16 @@ func cost(c *driver.Commit) int {
 	return n
 }
 
+func costs(commits []driver.Commit) (n int) {
+	for i := range commits {
+		n += cost(&commits[i])
+	}
+	return n
+}
+
 // add takes a copy of the commits of a Write.
 func (r *recent) add(write [16]byte, b *driver.Batch) {
-	room := 0
-	for i := range b.Commits {
-		room += cost(&b.Commits[i])
-	}
+	room := costs(b.Commits)
 	if n := len(r.commits); room > keptNews || n > 0 && r.commits[n-1].Revision+1 != b.First {
 		*r = recent{}
 	}
@@ -47,15 +53,32 @@ func (r *recent) add(write [16]byte, b *driver.Batch) {
 		return
 	}
 	r.size += room
-	r.commits = append(r.commits, clone(b.Commits)...)
-	for range b.Commits {
-		r.writes = append(r.writes, write)
+	for _, c := range clone(b.Commits) {
+		r.data, r.writes = append(r.data, c.Data), append(r.writes, write)
+		c.Data = nil
+		r.commits = append(r.commits, c)
 	}
 	drop := 0
 	for ; r.size > keptNews; drop++ {
-		r.size -= cost(&r.commits[drop])
+		r.size -= r.cost(drop)
 	}
-	r.commits, r.writes = r.commits[drop:], r.writes[drop:]
+	r.commits, r.data, r.writes = r.commits[drop:], r.data[drop:], r.writes[drop:]
+}
+
+func (r *recent) cost(i int) int { return cost(&r.commits[i]) + len(r.data[i]) }
+
+// land drops the data of what is durable, up to a revision.
+func (r *recent) land(tail driver.Revision) {
+	for i := len(r.commits) - 1; i >= 0; i-- {
+		if r.commits[i].Revision > tail {
+			continue
+		}
+		if r.data[i] == nil {
+			return
+		}
+		r.size -= len(r.data[i])
+		r.data[i] = nil
+	}
 }
 
 // clone returns commits that share no memory with these.
@@ -85,7 +108,7 @@ func clone(list []driver.Commit) []driver.Commit {
 			kept = append(kept, driver.Key{Name: rest[:n], Pos: k.Pos})
 			rest = rest[n:]
 		}
-		out[i] = driver.Commit{Revision: c.Revision, Data: bytes[start:len(bytes):len(bytes)], Keys: kept[first:len(kept):len(kept)]}
+		out[i] = driver.Commit{Revision: c.Revision, Data: bytes[start:len(bytes):len(bytes)], Keys: kept[first:len(kept):len(kept)], Time: c.Time}
 	}
 	return out
 }
@@ -94,9 +117,9 @@ func clone(list []driver.Commit) []driver.Commit {
 func (r *recent) cut(tail driver.Revision) {
 	n := len(r.commits)
 	for ; n > 0 && r.commits[n-1].Revision > tail; n-- {
-		r.size -= cost(&r.commits[n-1])
+		r.size -= r.cost(n - 1)
 	}
-	r.commits, r.writes = r.commits[:n:n], r.writes[:n:n]
+	r.commits, r.data, r.writes = r.commits[:n:n], r.data[:n:n], r.writes[:n:n]
 }
 
 // by reports whether a Write has put the commit at a revision there.
@@ -117,23 +140,26 @@ func (r *recent) from(first, last driver.Revision) (commits []driver.Commit, ok 
 	return r.commits[first-start : last+1-start], true
 }
 
-// flights returns the commits from a revision up to another by the Writes that they
-// are of.
+// flights returns the commits from a revision up to another with their data, by the
+// Writes that they are of.
 func (r *recent) flights(shard int, first, last driver.Revision) (list []driver.Flight, ok bool) {
 	commits, ok := r.from(first, last)
 	if !ok {
 		return nil, false
 	}
-	for i, c := range commits {
-		write := r.writes[c.Revision-r.commits[0].Revision]
+	if len(commits) == 0 {
+		return []driver.Flight{{Batch: driver.Batch{Shard: shard, First: first}}}, true
+	}
+	at := int(commits[0].Revision - r.commits[0].Revision)
+	commits = slices.Clone(commits)
+	for i := range commits {
+		commits[i].Data = r.data[at+i]
+		write := r.writes[at+i]
 		if n := len(list); n == 0 || list[n-1].Write != write {
-			list = append(list, driver.Flight{Write: write, Batch: driver.Batch{Shard: shard, First: c.Revision}})
+			list = append(list, driver.Flight{Write: write, Batch: driver.Batch{Shard: shard, First: commits[i].Revision}})
 		}
 		b := &list[len(list)-1].Batch
-		b.Commits = commits[i+1-len(b.Commits)-1 : i+1]
-	}
-	if len(list) == 0 {
-		list = append(list, driver.Flight{Batch: driver.Batch{Shard: shard, First: first}})
+		b.Commits = commits[i-len(b.Commits) : i+1]
 	}
 	return list, true
 }

@@ -77,15 +77,7 @@ func given(err error) error {
 }
 
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
-	return w.told(w.handler.write(ctx, w.party, x))
-}
-
-func (w *owner) turn(ctx context.Context, x *driver.Write) error {
-	return w.told(w.handler.turns.turn(ctx, w.party, x))
-}
-
-// told makes a refusal the caller's own.
-func (w *owner) told(err error) error {
+	err := w.handler.write(ctx, w.party, x)
 	var tail *driver.TailError
 	if errors.As(err, &tail) {
 		own(tail)

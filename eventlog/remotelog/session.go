@@ -76,12 +76,12 @@ func (s *session) read(ctx context.Context, wg *sync.WaitGroup) error {
 func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error {
 	d := &decoder{b: f.body}
 	switch f.kind {
-	case askWrite, askTurn:
+	case askWrite:
 		w := d.write()
 		if err := d.done(); err != nil {
 			return err
 		}
-		return s.write(ctx, wg, task{waiter: waiter{party: s.party, write: &w, asks: f.kind == askTurn}, id: f.id, tokens: 1 + len(f.body)/tokenBytes})
+		return s.write(ctx, wg, f.id, &w, 1+len(f.body)/tokenBytes)
 	case askTail:
 		shard := d.int(maxShard)
 		if err := d.done(); err != nil {
@@ -151,13 +151,14 @@ func (s *session) done(tokens int) {
 
 // write brings a Write to the store. It is not taken back when the client goes away:
 // nobody knows any more whether it was answered.
-func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t task) error {
-	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *driver.Write, tokens int) error {
+	if ok, err := s.begin(ctx, id, tokens); !ok {
 		return err
 	}
+	t := task{id: id, tokens: tokens, waiter: waiter{party: s.party, write: w}}
 	t.waiter.decided = func(err error) {
 		switch {
-		case err == nil && !t.asks:
+		case err == nil:
 			select {
 			case s.tasks <- &t: // somebody has nothing to do
 			default:
@@ -169,7 +170,7 @@ func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t task) error {
 			s.end(&t, err)
 		}
 	}
-	if err := s.h.mayWrite(t.write); err != nil {
+	if err := s.h.mayWrite(w); err != nil {
 		s.end(&t, err)
 		return nil
 	}

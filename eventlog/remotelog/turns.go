@@ -82,7 +82,6 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
-	asks    bool        // only for the turn
 	flight  *flight     // when it was admitted
 	decided func(error) // told once; nil: it may go on
 }
@@ -93,33 +92,23 @@ func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(ma
 // returns waits for the answer. The error is the store's, or a refusal that the store
 // would give too.
 func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
-	wt := &waiter{party: p, write: w}
-	if err := t.await(ctx, wt); err != nil {
-		return err
-	}
-	return t.carry(wt, start)
-}
-
-// turn waits for the turn of a Write that is yet to be made.
-func (t *turns) turn(ctx context.Context, p *party, w *driver.Write) error {
-	return t.await(ctx, &waiter{party: p, write: w, asks: true})
-}
-
-// await asks and waits for the decision. When ctx ends, nil says that it is too late to
-// withdraw.
-func (t *turns) await(ctx context.Context, wt *waiter) error {
 	decided := make(chan error, 1)
-	wt.decided = func(err error) { decided <- err }
+	wt := &waiter{party: p, write: w, decided: func(err error) { decided <- err }}
 	t.ask(wt)
 	select {
 	case err := <-decided:
-		return err
+		if err != nil {
+			return err
+		}
 	case <-ctx.Done():
 		if t.withdraw(wt) {
 			return ctx.Err()
 		}
-		return <-decided
+		if err := <-decided; err != nil { // just now
+			return ctx.Err()
+		}
 	}
+	return t.carry(wt, start)
 }
 
 // carry brings a Write to the store that has been admitted.
@@ -188,7 +177,7 @@ func (t *turns) unlock() {
 
 // ask lets a Write wait for its turn.
 func (t *turns) ask(wt *waiter) {
-	if !wt.asks && !concerned(wt.write) {
+	if !concerned(wt.write) {
 		wt.decided(nil)
 		return
 	}
@@ -298,12 +287,6 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		t.give(wt)
 		return true, e
 	}
-	if wt.asks {
-		if t.holder == nil || holds {
-			t.give(wt)
-		}
-		return true, nil
-	}
 	t.admit(wt)
 	return true, nil
 }
@@ -383,7 +366,7 @@ func (t *turns) release() {
 	t.holder, t.kept = nil, t.kept[:0]
 }
 
-// give gives the turn to a writer who is to come back with another Write.
+// give gives the turn to the writer of a Write that is refused.
 func (t *turns) give(wt *waiter) {
 	p := wt.party
 	t.holder, t.until, p.away = p, time.Now().Add(p.turn()), true
@@ -429,8 +412,8 @@ func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) 
 func (t *turns) tell(e *driver.TailError, p *party, shard int, first driver.Revision, room *int) {
 	ln := t.lane(shard)
 	if first <= ln.tail+1 {
-		if commits, ok := ln.recent.from(first, ln.tail); ok && size(commits) <= *room {
-			*room -= size(commits)
+		if commits, ok := ln.recent.from(first, ln.tail); ok && costs(commits) <= *room {
+			*room -= costs(commits)
 			e.News = append(e.News, driver.Batch{Shard: shard, First: first, Commits: commits})
 			p.known[shard] = ln.tail
 		} else if first <= ln.tail {
@@ -442,18 +425,11 @@ func (t *turns) tell(e *driver.TailError, p *party, shard int, first driver.Revi
 	}
 	list, ok := ln.recent.flights(shard, max(first, ln.tail+1), ln.ahead)
 	for i := range list {
-		*room -= size(list[i].Batch.Commits)
+		*room -= costs(list[i].Batch.Commits)
 	}
 	if ok && *room >= 0 {
 		e.Ahead = append(e.Ahead, list...)
 	}
-}
-
-func size(commits []driver.Commit) (n int) {
-	for i := range commits {
-		n += cost(&commits[i])
-	}
-	return n
 }
 
 // leave notes what the store answered to w.
@@ -468,6 +444,7 @@ func (t *turns) leave(p *party, w *driver.Write, err error) {
 			b := &w.Batches[i]
 			ln := t.lane(b.Shard)
 			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
+			ln.recent.land(ln.tail)
 			p.known[b.Shard] = ln.tail
 		}
 	case errors.As(err, &tail):

@@ -29,7 +29,6 @@ const (
 	askMore   // of an iteration: the client has used a page
 	askCancel // the client has no more interest in a request
 	askPing
-	askTurn // a Write without commits, which is not written
 )
 
 // What a server sends.
