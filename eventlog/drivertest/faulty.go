@@ -142,6 +142,9 @@ func (f *Faulty) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 // Exclusive reports what the log below reports.
 func (f *Faulty) Exclusive() bool { return f.log.Exclusive() }
 
+// Wide is that of the log behind it.
+func (f *Faulty) Wide() bool { return driver.Wide(f.log) }
+
 // Close closes the log below. It has no faults. Writes that are still under way
 // never arrive; Deliver them first where they shall.
 func (f *Faulty) Close() error {

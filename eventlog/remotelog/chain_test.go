@@ -1,0 +1,175 @@
+package remotelog
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// A chain is turns with a store that decides on Writes in the order of their coming,
+// each a second after it has come.
+type chain struct {
+	*turns
+	t       *testing.T
+	mu      sync.Mutex
+	started []byte // names of Writes, in the order in which they came to the store
+	work    sync.WaitGroup
+}
+
+func newChain(t *testing.T) *chain { return &chain{turns: newTurns(true), t: t} }
+
+// write brings a Write named by a letter to the store, which answers with answer. The
+// result is there when all goroutines wait.
+func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) *error {
+	result := errors.New("under way")
+	w := driver.Write{ID: [16]byte{name}, TakesAhead: true, Batches: list}
+	c.work.Go(func() {
+		result = c.do(c.t.Context(), p, &w, func() func() error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.started = append(c.started, name)
+			return func() error {
+				time.Sleep(time.Second)
+				return answer
+			}
+		})
+	})
+	synctest.Wait()
+	return &result
+}
+
+func behind(name byte, b driver.Batch) driver.Batch {
+	b.Behind = [16]byte{name}
+	return b
+}
+
+// refusalOf returns the refusal that a Write got.
+func refusalOf(t *testing.T, err *error) *driver.TailError {
+	t.Helper()
+	var e *driver.TailError
+	if !errors.As(*err, &e) {
+		t.Fatalf("%v, expected a refusal", *err)
+	}
+	return e
+}
+
+func chained(t *testing.T, f func(t *testing.T, c *chain, a, b *party)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		c := newChain(t)
+		f(t, c, c.join(), c.join())
+		c.work.Wait()
+		for shard, ln := range c.lanes {
+			if ln.flights > 0 || ln.broken || ln.ahead != ln.tail || ln.waiting > 0 {
+				t.Errorf("shard %d is left with %+v", shard, *ln)
+			}
+		}
+	})
+}
+
+// TestToldOfWhatIsAhead: who loses against a Write under way is told of it at once, and
+// comes to the store behind it before it is decided on.
+func TestToldOfWhatIsAhead(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		first := c.write(a, 'a', nil, batch(0, 1, 2))
+		e := refusalOf(t, c.write(b, 'x', nil, batch(0, 1, 1)))
+		if len(e.Ahead) != 1 || e.Ahead[0].Write != [16]byte{'a'} || len(e.Ahead[0].Batch.Commits) != 2 || len(e.News[0].Commits) != 0 {
+			t.Fatalf("told of %+v, and as durable of %+v", e.Ahead, e.News)
+		}
+		second := c.write(b, 'b', nil, behind('a', batch(0, 3, 1)))
+		if string(c.started) != "ab" || *first == nil {
+			t.Errorf("the store has %q, the first one %v", c.started, *first)
+		}
+		c.work.Wait()
+		if *first != nil || *second != nil {
+			t.Errorf("%v, %v", *first, *second)
+		}
+		e = refusalOf(t, c.write(a, 'x', nil, batch(0, 3, 1)))
+		if e.Tail != 3 || len(e.Ahead) != 0 || len(e.News) != 1 || len(e.News[0].Commits) != 1 || e.News[0].Commits[0].Data != nil {
+			t.Errorf("told of %+v, durable to %d: %+v", e.Ahead, e.Tail, e.News)
+		}
+	})
+}
+
+// TestWaitsWhereItDoesNotTakeIt: a Write that cannot stand behind others is refused when
+// they are durable.
+func TestWaitsWhereItDoesNotTakeIt(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', nil, batch(0, 1, 1))
+		begin := time.Now()
+		err := do(t, c.turns, b, nil, batch(0, 1, 1))
+		if e := refusalOf(t, &err); e.Tail != 1 || len(e.Ahead) > 0 || time.Since(begin) < time.Second {
+			t.Errorf("after %v: tail %d, told of %v", time.Since(begin), e.Tail, e.Ahead)
+		}
+	})
+}
+
+// TestBehindWhatFails: a Write behind one that failed never comes behind another one at
+// the same place, whether it is with the store at that time or comes later.
+func TestBehindWhatFails(t *testing.T) {
+	t.Parallel()
+	full, late := driver.ErrDiskFull, &driver.TailError{Tail: 0}
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		d := c.join()
+		c.write(a, 'a', full, batch(0, 1, 1), batch(1, 1, 1))
+		refusalOf(t, c.write(b, 'x', nil, batch(0, 1, 1)))
+		c.write(b, 'b', late, behind('a', batch(0, 2, 1)), batch(2, 1, 1))
+		refusalOf(t, c.write(d, 'x', nil, batch(0, 1, 1))) // it will come behind b
+		time.Sleep(time.Second)
+		synctest.Wait() // a has failed, and so will b: nobody gets a's place before
+		other := c.write(a, 'c', nil, batch(0, 1, 2))
+		c.work.Wait()
+		if *other != nil || string(c.started) != "abc" {
+			t.Fatalf("%v, the store had %q", *other, c.started)
+		}
+		for _, w := range []driver.Batch{behind('b', batch(0, 3, 1)), behind('a', batch(0, 2, 1)), behind('a', batch(0, 100, 1))} {
+			if e := refusalOf(t, c.write(d, 'd', nil, w)); len(e.News)+len(e.Ahead) > 0 {
+				t.Errorf("behind %c: %+v", w.Behind[0], e)
+			}
+		}
+		if string(c.started) != "abc" {
+			t.Errorf("the store had %q", c.started)
+		}
+		if last := c.write(d, 'd', nil, behind('c', batch(0, 3, 1))); string(c.started) != "abcd" {
+			t.Errorf("behind the one that is there: %v, the store had %q", *last, c.started)
+		}
+	})
+}
+
+// TestChecksBehind: a Write that only checks waits for what it stands behind, and is no
+// news to anybody.
+func TestChecksBehind(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', nil, batch(0, 1, 1))
+		check := c.write(b, 'b', nil, behind('a', batch(0, 2, 0)))
+		third := c.write(a, 'c', nil, behind('a', batch(0, 2, 1)))
+		c.work.Wait()
+		if *check != nil || *third != nil || string(c.started) != "abc" {
+			t.Errorf("%v, %v, the store had %q", *check, *third, c.started)
+		}
+	})
+}
+
+// TestClaimsWhatIsUnderWay: a Write that takes what is under way for durable, without
+// saying so, is decided on when it is.
+func TestClaimsWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', nil, batch(0, 1, 1))
+		claim := c.write(b, 'b', nil, batch(0, 2, 1))
+		if string(c.started) != "a" {
+			t.Errorf("the store has %q", c.started)
+		}
+		c.work.Wait()
+		if *claim != nil || string(c.started) != "ab" {
+			t.Errorf("%v, the store had %q", *claim, c.started)
+		}
+	})
+}
