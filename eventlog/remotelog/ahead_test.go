@@ -63,7 +63,9 @@ func neighbours(t *testing.T) (a, b *eventlog.Log, store *held) {
 	return a, b, store
 }
 
-func happened(data string) eventlog.Raw { return eventlog.Raw{Type: "test.happened", Data: []byte(data)} }
+func happened(data string) eventlog.Raw {
+	return eventlog.Raw{Type: "test.happened", Data: []byte(data)}
+}
 
 // dataOf returns what a transaction sees of a stream.
 func dataOf(tx *eventlog.Tx, stream string) (list []string, err error) {

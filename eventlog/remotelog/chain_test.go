@@ -22,13 +22,14 @@ type chain struct {
 
 func newChain(t *testing.T) *chain { return &chain{turns: newTurns(true), t: t} }
 
-// write brings a Write named by a letter to the store, which answers with answer. The
-// result is there when all goroutines wait.
+// write brings a Write named by a letter to the store, which answers with answer. It
+// is refused at once, if it is.
 func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) *error {
 	result := errors.New("under way")
 	w := driver.Write{ID: [16]byte{name}, TakesAhead: true, Batches: list}
 	c.work.Go(func() {
 		result = c.do(c.t.Context(), p, &w, func() func() error {
+			time.Sleep(time.Duration('z'-name) * time.Millisecond) // the first one is the slowest
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.started = append(c.started, name)
@@ -40,6 +41,13 @@ func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) *
 	})
 	synctest.Wait()
 	return &result
+}
+
+// has returns which Writes the store has, in the order of their coming.
+func (c *chain) has() string {
+	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
+	return string(c.started)
 }
 
 func behind(name byte, b driver.Batch) driver.Batch {
@@ -64,7 +72,7 @@ func chained(t *testing.T, f func(t *testing.T, c *chain, a, b *party)) {
 		f(t, c, c.join(), c.join())
 		c.work.Wait()
 		for shard, ln := range c.lanes {
-			if ln.flights > 0 || ln.broken || ln.ahead != ln.tail || ln.waiting > 0 {
+			if ln.flights > 0 || ln.ahead != ln.tail || ln.waiting > 0 {
 				t.Errorf("shard %d is left with %+v", shard, *ln)
 			}
 		}
@@ -82,7 +90,7 @@ func TestToldOfWhatIsAhead(t *testing.T) {
 			t.Fatalf("told of %+v, and as durable of %+v", e.Ahead, e.News)
 		}
 		second := c.write(b, 'b', nil, behind('a', batch(0, 3, 1)))
-		if string(c.started) != "ab" || *first == nil {
+		if c.has() != "ab" || *first == nil {
 			t.Errorf("the store has %q, the first one %v", c.started, *first)
 		}
 		c.work.Wait()
@@ -104,7 +112,7 @@ func TestWaitsWhereItDoesNotTakeIt(t *testing.T) {
 		c.write(a, 'a', nil, batch(0, 1, 1))
 		begin := time.Now()
 		err := do(t, c.turns, b, nil, batch(0, 1, 1))
-		if e := refusalOf(t, &err); e.Tail != 1 || len(e.Ahead) > 0 || time.Since(begin) < time.Second {
+		if e := refusalOf(t, &err); e.Tail != 1 || len(e.Ahead) > 0 || time.Since(begin) < time.Second/2 {
 			t.Errorf("after %v: tail %d, told of %v", time.Since(begin), e.Tail, e.Ahead)
 		}
 	})
@@ -119,13 +127,13 @@ func TestBehindWhatFails(t *testing.T) {
 		d := c.join()
 		c.write(a, 'a', full, batch(0, 1, 1), batch(1, 1, 1))
 		refusalOf(t, c.write(b, 'x', nil, batch(0, 1, 1)))
+		time.Sleep(500 * time.Millisecond)
 		c.write(b, 'b', late, behind('a', batch(0, 2, 1)), batch(2, 1, 1))
 		refusalOf(t, c.write(d, 'x', nil, batch(0, 1, 1))) // it will come behind b
-		time.Sleep(time.Second)
-		synctest.Wait() // a has failed, and so will b: nobody gets a's place before
+		time.Sleep(700 * time.Millisecond)                 // a has failed, and so will b: nobody gets a's place before
 		other := c.write(a, 'c', nil, batch(0, 1, 2))
 		c.work.Wait()
-		if *other != nil || string(c.started) != "abc" {
+		if *other != nil || c.has() != "abc" {
 			t.Fatalf("%v, the store had %q", *other, c.started)
 		}
 		for _, w := range []driver.Batch{behind('b', batch(0, 3, 1)), behind('a', batch(0, 2, 1)), behind('a', batch(0, 100, 1))} {
@@ -133,11 +141,27 @@ func TestBehindWhatFails(t *testing.T) {
 				t.Errorf("behind %c: %+v", w.Behind[0], e)
 			}
 		}
-		if string(c.started) != "abc" {
+		if c.has() != "abc" {
 			t.Errorf("the store had %q", c.started)
 		}
-		if last := c.write(d, 'd', nil, behind('c', batch(0, 3, 1))); string(c.started) != "abcd" {
+		if last := c.write(d, 'd', nil, behind('c', batch(0, 3, 1))); c.has() != "abcd" {
 			t.Errorf("behind the one that is there: %v, the store had %q", *last, c.started)
+		}
+	})
+}
+
+// TestNoNewsOfWhatFailed: a Write that the store refuses, since its shard had a commit
+// that nobody here knew of, is not taken for that commit.
+func TestNoNewsOfWhatFailed(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', &driver.TailError{Tail: 1}, batch(0, 1, 1))
+		refusalOf(t, c.write(b, 'x', nil, batch(0, 1, 1)))
+		c.work.Wait()
+		for _, w := range []driver.Batch{behind('a', batch(0, 2, 1)), batch(0, 1, 1)} {
+			if e := refusalOf(t, c.write(b, 'b', nil, w)); e.Tail != 1 || len(e.News) > 0 {
+				t.Errorf("tail %d, news %+v", e.Tail, e.News)
+			}
 		}
 	})
 }
@@ -151,7 +175,7 @@ func TestChecksBehind(t *testing.T) {
 		check := c.write(b, 'b', nil, behind('a', batch(0, 2, 0)))
 		third := c.write(a, 'c', nil, behind('a', batch(0, 2, 1)))
 		c.work.Wait()
-		if *check != nil || *third != nil || string(c.started) != "abc" {
+		if *check != nil || *third != nil || c.has() != "abc" {
 			t.Errorf("%v, %v, the store had %q", *check, *third, c.started)
 		}
 	})
@@ -164,11 +188,11 @@ func TestClaimsWhatIsUnderWay(t *testing.T) {
 	chained(t, func(t *testing.T, c *chain, a, b *party) {
 		c.write(a, 'a', nil, batch(0, 1, 1))
 		claim := c.write(b, 'b', nil, batch(0, 2, 1))
-		if string(c.started) != "a" {
+		if c.has() != "a" {
 			t.Errorf("the store has %q", c.started)
 		}
 		c.work.Wait()
-		if *claim != nil || string(c.started) != "ab" {
+		if *claim != nil || c.has() != "ab" {
 			t.Errorf("%v, the store had %q", *claim, c.started)
 		}
 	})

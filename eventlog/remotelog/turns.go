@@ -43,10 +43,9 @@ type lane struct {
 	tail    driver.Revision // at least; what the store said last
 	ahead   driver.Revision // where it will be when all that is under way succeeds
 	flights int             // Writes with commits that are with the store
-	broken  bool            // one failed: those behind it will too
 	turn    *party          // for whom it is kept free
 	waiting int             // Writes in line that want it
-	recent  recent          // up to ahead
+	recent  recent          // up to ahead, or to where one failed
 }
 
 // A flight is a Write that was admitted to the store.
@@ -221,8 +220,6 @@ const (
 func (ln *lane) stands(b *driver.Batch) standing {
 	named := b.Behind != [16]byte{}
 	switch {
-	case ln.broken:
-		return early
 	case named && !ln.knows(b):
 		return stale
 	case b.First <= ln.ahead:
@@ -461,11 +458,12 @@ func (t *turns) land(p *party, w *driver.Write, err error) {
 		ln := t.lane(b.Shard)
 		if len(b.Commits) > 0 {
 			ln.flights--
-			ln.broken = ln.broken || err != nil
+			if err != nil { // nobody comes to stand behind it, nor behind what stands behind it
+				ln.recent.cut(b.First - 1)
+			}
 		}
-		if ln.flights == 0 && (ln.broken || ln.ahead != ln.tail) {
-			ln.broken, ln.ahead = false, ln.tail
-			ln.recent.cut(ln.tail)
+		if ln.flights == 0 {
+			ln.ahead = ln.tail
 		}
 	}
 	t.advance()
