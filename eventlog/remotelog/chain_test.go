@@ -24,11 +24,11 @@ func newChain(t *testing.T) *chain { return &chain{turns: newTurns(true), t: t} 
 
 // write brings a Write named by a letter to the store, which answers with answer. It
 // is refused at once, if it is.
-func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) *error {
-	result := errors.New("under way")
+func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) (result func() error) {
+	err := errors.New("under way")
 	w := driver.Write{ID: [16]byte{name}, TakesAhead: true, Batches: list}
 	c.work.Go(func() {
-		result = c.do(c.t.Context(), p, &w, func() func() error {
+		got := c.do(c.t.Context(), p, &w, func() func() error {
 			time.Sleep(time.Duration('z'-name) * time.Millisecond) // the first one is the slowest
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -38,15 +38,23 @@ func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) *
 				return answer
 			}
 		})
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		err = got
 	})
 	synctest.Wait()
-	return &result
+	return func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return err
+	}
 }
 
 // has returns which Writes the store has, in the order of their coming.
 func (c *chain) has() string {
 	time.Sleep(100 * time.Millisecond)
-	synctest.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return string(c.started)
 }
 
@@ -56,11 +64,11 @@ func behind(name byte, b driver.Batch) driver.Batch {
 }
 
 // refusalOf returns the refusal that a Write got.
-func refusalOf(t *testing.T, err *error) *driver.TailError {
+func refusalOf(t *testing.T, result func() error) *driver.TailError {
 	t.Helper()
 	var e *driver.TailError
-	if !errors.As(*err, &e) {
-		t.Fatalf("%v, expected a refusal", *err)
+	if err := result(); !errors.As(err, &e) {
+		t.Fatalf("%v, expected a refusal", err)
 	}
 	return e
 }
@@ -90,12 +98,12 @@ func TestToldOfWhatIsAhead(t *testing.T) {
 			t.Fatalf("told of %+v, and as durable of %+v", e.Ahead, e.News)
 		}
 		second := c.write(b, 'b', nil, behind('a', batch(0, 3, 1)))
-		if c.has() != "ab" || *first == nil {
-			t.Errorf("the store has %q, the first one %v", c.started, *first)
+		if c.has() != "ab" || first() == nil {
+			t.Errorf("the store has %q, the first one %v", c.started, first())
 		}
 		c.work.Wait()
-		if *first != nil || *second != nil {
-			t.Errorf("%v, %v", *first, *second)
+		if first() != nil || second() != nil {
+			t.Errorf("%v, %v", first(), second())
 		}
 		e = refusalOf(t, c.write(a, 'x', nil, batch(0, 3, 1)))
 		if e.Tail != 3 || len(e.Ahead) != 0 || len(e.News) != 1 || len(e.News[0].Commits) != 1 || e.News[0].Commits[0].Data != nil {
@@ -112,7 +120,7 @@ func TestWaitsWhereItDoesNotTakeIt(t *testing.T) {
 		c.write(a, 'a', nil, batch(0, 1, 1))
 		begin := time.Now()
 		err := do(t, c.turns, b, nil, batch(0, 1, 1))
-		if e := refusalOf(t, &err); e.Tail != 1 || len(e.Ahead) > 0 || time.Since(begin) < time.Second/2 {
+		if e := refusalOf(t, func() error { return err }); e.Tail != 1 || len(e.Ahead) > 0 || time.Since(begin) < time.Second/2 {
 			t.Errorf("after %v: tail %d, told of %v", time.Since(begin), e.Tail, e.Ahead)
 		}
 	})
@@ -133,8 +141,8 @@ func TestBehindWhatFails(t *testing.T) {
 		time.Sleep(700 * time.Millisecond)                 // a has failed, and so will b: nobody gets a's place before
 		other := c.write(a, 'c', nil, batch(0, 1, 2))
 		c.work.Wait()
-		if *other != nil || c.has() != "abc" {
-			t.Fatalf("%v, the store had %q", *other, c.started)
+		if other() != nil || c.has() != "abc" {
+			t.Fatalf("%v, the store had %q", other(), c.has())
 		}
 		for _, w := range []driver.Batch{behind('b', batch(0, 3, 1)), behind('a', batch(0, 2, 1)), behind('a', batch(0, 100, 1))} {
 			if e := refusalOf(t, c.write(d, 'd', nil, w)); len(e.News)+len(e.Ahead) > 0 {
@@ -142,10 +150,10 @@ func TestBehindWhatFails(t *testing.T) {
 			}
 		}
 		if c.has() != "abc" {
-			t.Errorf("the store had %q", c.started)
+			t.Errorf("the store had %q", c.has())
 		}
 		if last := c.write(d, 'd', nil, behind('c', batch(0, 3, 1))); c.has() != "abcd" {
-			t.Errorf("behind the one that is there: %v, the store had %q", *last, c.started)
+			t.Errorf("behind the one that is there: %v, the store had %q", last(), c.has())
 		}
 	})
 }
@@ -175,8 +183,8 @@ func TestChecksBehind(t *testing.T) {
 		check := c.write(b, 'b', nil, behind('a', batch(0, 2, 0)))
 		third := c.write(a, 'c', nil, behind('a', batch(0, 2, 1)))
 		c.work.Wait()
-		if *check != nil || *third != nil || c.has() != "abc" {
-			t.Errorf("%v, %v, the store had %q", *check, *third, c.started)
+		if check() != nil || third() != nil || c.has() != "abc" {
+			t.Errorf("%v, %v, the store had %q", check(), third(), c.has())
 		}
 	})
 }
@@ -189,11 +197,11 @@ func TestClaimsWhatIsUnderWay(t *testing.T) {
 		c.write(a, 'a', nil, batch(0, 1, 1))
 		claim := c.write(b, 'b', nil, batch(0, 2, 1))
 		if c.has() != "a" {
-			t.Errorf("the store has %q", c.started)
+			t.Errorf("the store has %q", c.has())
 		}
 		c.work.Wait()
-		if *claim != nil || c.has() != "ab" {
-			t.Errorf("%v, the store had %q", *claim, c.started)
+		if claim() != nil || c.has() != "ab" {
+			t.Errorf("%v, the store had %q", claim(), c.has())
 		}
 	})
 }
