@@ -71,6 +71,19 @@ func ExampleTailError() {
 	// shard 0 is at 1
 }
 
+// Where a store tells what is under way, whoever comes second need not wait for the first
+// one: it puts its commits behind those of it.
+func ExampleFlight() {
+	refusal := &driver.TailError{Shard: 0, Tail: 4, Ahead: []driver.Flight{
+		{Write: [16]byte{7}, Batch: driver.Batch{Shard: 0, First: 5, Commits: []driver.Commit{{Revision: 5}, {Revision: 6}}}},
+	}}
+	last := refusal.Ahead[len(refusal.Ahead)-1]
+	behind := driver.Batch{Shard: 0, Behind: last.Write, First: last.Batch.First + driver.Revision(len(last.Batch.Commits))}
+	fmt.Println("behind write", behind.Behind[0], "at", behind.First)
+	// Output:
+	// behind write 7 at 7
+}
+
 // A cell is written on the condition that it has the version that was read.
 func ExampleCellError() {
 	ctx := context.Background()
