@@ -205,3 +205,21 @@ func TestClaimsWhatIsUnderWay(t *testing.T) {
 		}
 	})
 }
+
+// TestForgetsShards: whatever shards clients name, those to which nothing was ever
+// written take no memory.
+func TestForgetsShards(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', nil, batch(0, 1, 1))
+		for shard := range 100 {
+			c.write(b, 'x', nil, batch(0, 1, 1), batch(1000+shard, 7, 1)) // refused
+			c.write(b, 'y', driver.ErrDiskFull, batch(2000+shard, 7, 1))
+		}
+		c.work.Wait()
+		time.Sleep(time.Second)
+		if len(c.lanes) != 1 || len(a.known) > 1 {
+			t.Errorf("%d shards are kept, of %d one process is said to know", len(c.lanes), len(a.known))
+		}
+	})
+}

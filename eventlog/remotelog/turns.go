@@ -33,7 +33,7 @@ type turns struct {
 	told   []decision
 
 	holder *party    // whose turn it is; nil: nobody's
-	kept   []*lane   // that are kept free for it
+	kept   []int     // shards that are kept free for it
 	until  time.Time // it is awaited until then
 	timer  *time.Timer
 }
@@ -208,6 +208,9 @@ func (t *turns) lane(shard int) *lane {
 	return ln
 }
 
+// fresh is the lane of a shard that nobody has wanted yet. It does not change.
+var fresh lane
+
 // How it stands with a batch.
 type standing int
 
@@ -260,7 +263,10 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 	refused := -1
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
-		ln := t.lane(b.Shard)
+		ln := t.lanes[b.Shard]
+		if ln == nil {
+			ln = &fresh
+		}
 		if !holds && (ln.turn != nil || ln.waiting > 0 && !first) {
 			return false, nil
 		}
@@ -325,7 +331,9 @@ func (t *turns) drop(i int) {
 	wt := t.line[i]
 	t.line = slices.Delete(t.line, i, i+1)
 	for i := range wt.write.Batches {
-		t.lane(wt.write.Batches[i].Shard).waiting--
+		shard := wt.write.Batches[i].Shard
+		t.lane(shard).waiting--
+		t.forget(shard)
 	}
 }
 
@@ -357,8 +365,9 @@ func (t *turns) expire() {
 
 // release ends the turn.
 func (t *turns) release() {
-	for _, ln := range t.kept {
-		ln.turn = nil
+	for _, shard := range t.kept {
+		t.lane(shard).turn = nil
+		t.forget(shard)
 	}
 	t.holder, t.kept = nil, t.kept[:0]
 }
@@ -368,10 +377,10 @@ func (t *turns) give(wt *waiter) {
 	p := wt.party
 	t.holder, t.until, p.away = p, time.Now().Add(p.turn()), true
 	for i := range wt.write.Batches {
-		ln := t.lane(wt.write.Batches[i].Shard)
-		if ln.turn == nil {
+		shard := wt.write.Batches[i].Shard
+		if ln := t.lane(shard); ln.turn == nil {
 			ln.turn = p
-			t.kept = append(t.kept, ln)
+			t.kept = append(t.kept, shard)
 		}
 	}
 	t.arm()
@@ -397,7 +406,9 @@ func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) 
 		}
 	}
 	for shard, rev := range wt.party.known { // it is likely to want them next
-		if !slices.ContainsFunc(wt.write.Batches, func(b driver.Batch) bool { return b.Shard == shard }) {
+		if t.lanes[shard] == nil {
+			delete(wt.party.known, shard)
+		} else if !slices.ContainsFunc(wt.write.Batches, func(b driver.Batch) bool { return b.Shard == shard }) {
 			t.tell(e, wt.party, shard, rev+1, &room)
 		}
 	}
@@ -448,11 +459,11 @@ func (t *turns) leave(p *party, w *driver.Write, err error) {
 		ln := t.lane(tail.Shard)
 		ln.tail = max(ln.tail, tail.Tail)
 	}
-	t.land(p, w, err)
+	t.land(w, err)
 }
 
 // land makes way for whoever is next.
-func (t *turns) land(p *party, w *driver.Write, err error) {
+func (t *turns) land(w *driver.Write, err error) {
 	for i := range w.Batches {
 		b := &w.Batches[i]
 		ln := t.lane(b.Shard)
@@ -468,11 +479,15 @@ func (t *turns) land(p *party, w *driver.Write, err error) {
 	}
 	t.advance()
 	for i := range w.Batches {
-		shard := w.Batches[i].Shard
-		if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && ln.flights == 0 && ln.turn == nil && ln.waiting == 0 {
-			delete(t.lanes, shard) // nothing was ever written there
-			delete(p.known, shard)
-		}
+		t.forget(w.Batches[i].Shard)
+	}
+}
+
+// forget drops the lane of a shard to which nothing was ever written, when nobody wants
+// it any more: clients may name any shard.
+func (t *turns) forget(shard int) {
+	if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && ln.flights == 0 && ln.turn == nil && ln.waiting == 0 {
+		delete(t.lanes, shard)
 	}
 }
 
