@@ -77,7 +77,8 @@ func drain(ctx context.Context, cursors []*cursor, watermark int64, out *output)
 
 // watermark is a time so that every commit of the shards up to it is durable,
 // and every later one will have a later time. In a log that others write to it
-// trusts that clocks differ by MaxSkew at most.
+// trusts that clocks differ by MaxSkew at most; so what of theirs is under way counts
+// like what nobody here knows of.
 func (l *Log) watermark(shards []int) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,8 +87,8 @@ func (l *Log) watermark(shards []int) int64 {
 		w = l.clock.now().UnixNano() - int64(l.opts.MaxSkew)
 	}
 	for _, s := range shards {
-		if ln := l.lanes[s]; len(ln.pending) > 0 {
-			w = min(w, ln.pending[0].commit.time-1)
+		if ln := l.lanes[s]; len(ln.pending) > ln.foreign {
+			w = min(w, ln.pending[ln.foreign].commit.time-1)
 		}
 	}
 	return w

@@ -226,6 +226,7 @@ func (l *Log) run(q *queue) {
 		g.place()
 		l.mu.Unlock()
 		g.build()
+		g.write.TakesAhead = !l.wary.Load()
 		err := l.write(g)
 		l.settle(g, err)
 		turn = errors.As(err, new(*driver.TailError))
@@ -358,7 +359,7 @@ func (g *group) batch(p *part) int {
 
 // build completes the write of a group. All commits are stored in one piece of memory.
 func (g *group) build() {
-	g.write.ID, g.write.TakesAhead = newID(), true
+	g.write.ID = newID()
 	g.write.Cells, g.write.Beside = g.ops(), g.members[0].beside // who has something beside is alone
 	size, counts := 0, make([]int, len(g.lanes))
 	for _, m := range g.members {

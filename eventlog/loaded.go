@@ -226,6 +226,7 @@ func (f *folding[S]) settle(state sys.Live, p *part, span uint32) {
 
 // offer keeps the state, which is durable.
 func (f *folding[S]) offer(p *part) {
-	f.snapshot(p.lane.shard)
-	f.keep(f.state, &sight{lane: p.lane})
+	durable := &sight{lane: p.lane}
+	f.snapshot(durable)
+	f.keep(f.state, durable)
 }

@@ -120,6 +120,7 @@ type Log struct {
 	onMove   listeners[driver.Head]
 	onLoose  listeners[int] // of a shard
 	keeping  looseKeeper    // folds what nobody else does
+	wary     atomic.Bool    // another program has put under way what this one cannot read
 }
 
 // Open opens the log that d stores, and creates it when d is empty. The log

@@ -181,7 +181,7 @@ func (f *folding[S]) upTo(ctx context.Context, s *sight) error {
 		}
 	}
 	if copyable && f.version > begin {
-		f.snapshot(s.lane.shard)
+		f.snapshot(s)
 		f.keep(clone(f.state), s)
 	}
 	return nil

@@ -27,7 +27,7 @@ func (n *news) tail() driver.Revision { return n.floor + driver.Revision(len(n.c
 // fetchNews returns what a refused group did not know.
 func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 	var out []news
-	moved := g.foreign != nil // what it stood behind may have failed
+	moved := g.foreign != nil || len(refusal.Ahead) > 0 // which may fail, or has
 	for i, ln := range g.lanes {
 		n, ok, err := l.told(g, i, refusal)
 		if err == nil && !ok {
@@ -60,13 +60,15 @@ func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err e
 		}
 		seen[b.Shard] = true
 		ln := l.lanes[b.Shard]
-		n, _, err := l.toldOf(ln, ln.tail+1, nil, refusal)
+		n, ok, err := l.toldOf(ln, ln.tail+1, nil, refusal)
 		if err != nil {
 			return fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
-		if len(n.commits)+len(n.ahead) > 0 {
+		l.mu.Lock()
+		if len(n.commits)+len(n.ahead) > 0 || ok && ln.foreign > 0 { // what was told before has failed
 			out = append(out, n)
 		}
+		l.mu.Unlock()
 		return nil
 	}
 	for i := range refusal.News {
@@ -131,7 +133,10 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *d
 		if f.Batch.First != n.tail()+driver.Revision(len(n.ahead))+1 {
 			break
 		}
-		n.ahead = l.takeAhead(n.ahead, ln, f)
+		if n.ahead, ok = l.takeAhead(n.ahead, ln, f); !ok {
+			l.wary.Store(true) // from now on it waits until others' writes are decided on
+			return n, false, nil
+		}
 	}
 	return n, ok, nil
 }
@@ -145,17 +150,21 @@ func (l *Log) newCommit(shard int, raw driver.Commit) (newCommit, error) {
 	return newCommit{c.keys(raw.Revision, l.opts.Index), c.time}, nil
 }
 
-// takeAhead adds the commits of a flight to those that are under way in a lane.
-func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) []*part {
+// takeAhead adds the commits of a flight to those that are under way in a lane. ok is false
+// when they are not what this program would write.
+func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) (_ []*part, ok bool) {
 	list := make([]part, len(f.Batch.Commits))
 	stubs := make([]commit, len(list))
 	for i, raw := range f.Batch.Commits {
+		if checkStored(ln.shard, raw.Revision, raw.Data) != nil || raw.Time == 0 || l.clock.ahead(raw.Time, l.opts.MaxSkew) != nil {
+			return ahead, false
+		}
 		l.clock.observe(raw.Time)
 		stubs[i].time = raw.Time
 		list[i] = part{lane: ln, rev: raw.Revision, commit: &stubs[i], keys: raw.Keys, write: f.Write, raw: raw.Data}
 		ahead = append(ahead, &list[i])
 	}
-	return ahead
+	return ahead, true
 }
 
 // newsOf reads the commits behind a lane's tail, which moves only with the

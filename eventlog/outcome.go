@@ -72,11 +72,14 @@ func (l *Log) place(g *group) (ours, known bool) {
 	}
 	from := b.First
 	if b.Behind != [16]byte{} { // what it stood behind may be missing for good
-		if tail, err := l.driver.Tail(l.ctx, b.Shard); err != nil || tail >= b.First {
-			return false, false
-		} else {
-			from = tail + 1
+		tail, err := l.driver.Tail(l.ctx, b.Shard)
+		if err == nil && tail > 0 {
+			_, err = l.commitAt(l.ctx, b.Shard, tail) // the clock goes behind its time
 		}
+		if err != nil || tail >= b.First {
+			return false, false
+		}
+		from = tail + 1
 	}
 	l.fill(b.Shard, from, b.First)
 	return false, false // ask again

@@ -71,7 +71,7 @@ func shape(t reflect.Type, above []reflect.Type) string {
 // snapshot writes the state as a snapshot when enough events came since the last
 // one. It works in the background, one at a time; what comes meanwhile is
 // dropped.
-func (f *folding[S]) snapshot(shard int) {
+func (f *folding[S]) snapshot(s *sight) {
 	if f.every() <= 0 || f.version-f.saved < uint64(f.every()) {
 		return
 	}
@@ -82,7 +82,7 @@ func (f *folding[S]) snapshot(shard int) {
 		return
 	}
 	f.saved = f.version
-	copied := *f
+	copied, from := *f, *s
 	copied.state = clone(f.state)
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -92,18 +92,26 @@ func (f *folding[S]) snapshot(shard int) {
 	}
 	l.work.Go(func() {
 		defer func() { <-l.snaps }()
-		if err := copied.writeSnapshot(l.ctx, shard); err != nil && !errors.Is(err, ErrClosed) {
+		if err := copied.writeSnapshot(l.ctx, &from); err != nil && !errors.Is(err, ErrClosed) {
 			l.opts.Logger.Warn("snapshot not written", "model", f.Name, "stream", f.stream, "err", err)
 		}
 	})
 }
 
-// writeSnapshot waits until all that the state is made of is durable.
-func (f *folding[S]) writeSnapshot(ctx context.Context, shard int) error {
+// writeSnapshot waits until all that the state is made of is durable. It may have seen
+// pending commits that were lost, and behind them others that were placed anew: as long
+// as the lane's epoch is the same, none was.
+func (f *folding[S]) writeSnapshot(ctx context.Context, s *sight) error {
 	durable, cancel := context.WithTimeout(ctx, snapshotPatience) // it may be lost instead
 	defer cancel()
-	if err := f.log.reaches(durable, shard, f.rev); err != nil {
+	if err := f.log.reaches(durable, s.lane.shard, f.rev); err != nil {
 		return err
+	}
+	f.log.mu.Lock()
+	lost := len(s.early) > 0 && s.epoch != s.lane.epoch
+	f.log.mu.Unlock()
+	if lost {
+		return nil
 	}
 	if at, err := f.eventAt(ctx, f.version); err != nil || at.ID != f.last {
 		return err // the write was lost: nothing to keep

@@ -63,8 +63,8 @@ type Batch struct {
 	Shard   int
 	First   Revision
 	Commits []Commit
-	// Behind, unless it is zero, is the ID of the Write that has put the commit at
-	// First-1 there, or is about to, as [TailError].Ahead told: the batch holds only
+	// Behind, unless it is zero, names the Write that has put the commit at First-1
+	// there, or is about to, as [TailError].Ahead told it: the batch holds only
 	// behind that one. Only a store that tells so looks at it.
 	Behind [16]byte
 }
@@ -246,7 +246,7 @@ type TailError struct {
 
 // A Flight is a batch of a Write that is under way.
 type Flight struct {
-	Write [16]byte // its ID
+	Write [16]byte // its name: not its ID, but one that the store gives it
 	Batch Batch
 }
 

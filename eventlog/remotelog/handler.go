@@ -56,7 +56,7 @@ type starter interface {
 // same store served by it too lets them go through a client.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
-	h := &Handler{log: log, starts: starts, turns: newTurns(chains), sessions: make(map[*session]struct{})}
+	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{})}
 	if o != nil {
 		h.opts = *o
 	}
@@ -64,6 +64,7 @@ func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 		h.opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.turns = newTurns(chains, func(shard int) (driver.Revision, error) { return log.Tail(h.ctx, shard) })
 	return h
 }
 

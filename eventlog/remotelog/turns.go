@@ -2,6 +2,8 @@ package remotelog
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"slices"
 	"sync"
@@ -26,10 +28,13 @@ import (
 type turns struct {
 	mu     sync.Mutex
 	chains bool // the store decides on Writes in the order in which they are started
+	tails  func(shard int) (driver.Revision, error)
 	lanes  map[int]*lane
 	line   []*waiter
 	others int     // processes beside the owner's own
 	last   *flight // the one that was admitted last
+	mark   [8]byte // of the names of flights: nobody else gives such
+	names  uint64
 	told   []decision
 
 	holder *party    // whose turn it is; nil: nobody's
@@ -40,7 +45,7 @@ type turns struct {
 
 // A lane is how it stands with a shard.
 type lane struct {
-	tail    driver.Revision // at least; what the store said last
+	tail    driver.Revision // at least; exact where Writes chain
 	ahead   driver.Revision // where it will be when all that is under way succeeds
 	flights int             // Writes with commits that are with the store
 	turn    *party          // for whom it is kept free
@@ -85,7 +90,11 @@ type waiter struct {
 	decided func(error) // told once; nil: it may go on
 }
 
-func newTurns(chains bool) *turns { return &turns{chains: chains, lanes: make(map[int]*lane)} }
+func newTurns(chains bool, tails func(shard int) (driver.Revision, error)) *turns {
+	t := &turns{chains: chains, tails: tails, lanes: make(map[int]*lane)}
+	rand.Read(t.mark[:])
+	return t
+}
 
 // do brings w to the store when its turn has come: start hands it over, and what start
 // returns waits for the answer. The error is the store's, or a refusal that the store
@@ -180,6 +189,10 @@ func (t *turns) ask(wt *waiter) {
 		wt.decided(nil)
 		return
 	}
+	if err := t.learn(wt.write); err != nil {
+		wt.decided(err)
+		return
+	}
 	t.mu.Lock()
 	defer t.unlock()
 	p := wt.party
@@ -220,12 +233,12 @@ const (
 	early          // what is under way has to be decided first
 )
 
-func (ln *lane) stands(b *driver.Batch) standing {
+func (t *turns) stands(ln *lane, b *driver.Batch) standing {
 	named := b.Behind != [16]byte{}
 	switch {
-	case named && !ln.knows(b):
+	case named && (!t.chains || !ln.knows(b)):
 		return stale
-	case b.First <= ln.ahead:
+	case b.First <= ln.ahead, t.chains && !named && b.First > ln.ahead+1:
 		return stale
 	case ln.flights > 0 && !named: // it claims that what is under way is durable
 		return early
@@ -236,6 +249,39 @@ func (ln *lane) stands(b *driver.Batch) standing {
 // knows reports whether the Write that a batch stands behind is where it says.
 func (ln *lane) knows(b *driver.Batch) bool {
 	return b.Behind == [16]byte{} || b.First-1 <= ln.ahead && ln.recent.by(b.Behind, b.First-1)
+}
+
+// learn asks the store for the tails of shards that nobody has written to since it was
+// opened. Where Writes chain they are exact from then on: a Write is not admitted to a
+// place that is taken, so what fails leaves its place free for nobody but who is told.
+func (t *turns) learn(w *driver.Write) error {
+	for i := range w.Batches {
+		shard := w.Batches[i].Shard
+		t.mu.Lock()
+		known := t.lanes[shard] != nil
+		t.mu.Unlock()
+		if known {
+			continue
+		}
+		tail, err := t.tails(shard)
+		if err != nil {
+			return err
+		}
+		t.mu.Lock()
+		if t.lanes[shard] == nil && tail > 0 {
+			t.lanes[shard] = &lane{tail: tail, ahead: tail}
+		}
+		t.mu.Unlock()
+	}
+	return nil
+}
+
+// name gives a flight a name that no other one has.
+func (t *turns) name() (name [16]byte) {
+	t.names++
+	copy(name[:], t.mark[:])
+	binary.BigEndian.PutUint64(name[8:], t.names)
+	return name
 }
 
 // decide decides on a Write, if that is possible, and notes it to be told.
@@ -270,7 +316,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		if !holds && (ln.turn != nil || ln.waiting > 0 && !first) {
 			return false, nil
 		}
-		switch ln.stands(b) {
+		switch t.stands(ln, b) {
 		case early:
 			return false, nil
 		case stale:
@@ -296,6 +342,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 
 // admit lets a Write go to the store. Its turn has been used.
 func (t *turns) admit(wt *waiter) {
+	name := t.name()
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		if len(b.Commits) == 0 {
@@ -304,7 +351,7 @@ func (t *turns) admit(wt *waiter) {
 		ln := t.lane(b.Shard)
 		ln.flights++
 		if ln.ahead = b.First - 1 + driver.Revision(len(b.Commits)); t.others > 0 {
-			ln.recent.add(wt.write.ID, b)
+			ln.recent.add(name, b)
 		}
 	}
 	wt.flight = &flight{started: make(chan struct{})}
@@ -374,8 +421,12 @@ func (t *turns) release() {
 
 // give gives the turn to the writer of a Write that is refused.
 func (t *turns) give(wt *waiter) {
-	p := wt.party
-	t.holder, t.until, p.away = p, time.Now().Add(p.turn()), true
+	p, until := wt.party, time.Now().Add(wt.party.turn())
+	if t.holder == p { // whoever has it and loses again does not get more time
+		until = t.until
+	}
+	t.release()
+	t.holder, t.until, p.away = p, until, true
 	for i := range wt.write.Batches {
 		shard := wt.write.Batches[i].Shard
 		if ln := t.lane(shard); ln.turn == nil {
@@ -391,25 +442,23 @@ func (t *turns) give(wt *waiter) {
 func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) {
 	b := &wt.write.Batches[refused]
 	e = &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
-	if b.Behind == [16]byte{} {
-		e.Tail = max(e.Tail, b.First-1) // so it says, and nothing speaks against it
-	}
-	room := toldNews
+	room, own := toldNews, make(map[int]bool, len(wt.write.Batches))
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		ln := t.lane(b.Shard)
+		own[b.Shard] = true
 		if ln.knows(b) {
-			t.tell(e, wt.party, b.Shard, b.First, &room)
+			t.tell(e, wt, b.Shard, b.First, &room)
 		}
-		if told := len(e.Ahead) > 0 && e.Ahead[len(e.Ahead)-1].Batch.Shard == b.Shard; ln.flights > 0 && (!told || !t.chains || !wt.write.TakesAhead) {
+		if told := len(e.Ahead) > 0 && e.Ahead[len(e.Ahead)-1].Batch.Shard == b.Shard; ln.flights > 0 && !told {
 			return nil, false
 		}
 	}
 	for shard, rev := range wt.party.known { // it is likely to want them next
 		if t.lanes[shard] == nil {
 			delete(wt.party.known, shard)
-		} else if !slices.ContainsFunc(wt.write.Batches, func(b driver.Batch) bool { return b.Shard == shard }) {
-			t.tell(e, wt.party, shard, rev+1, &room)
+		} else if !own[shard] {
+			t.tell(e, wt, shard, rev+1, &room)
 		}
 	}
 	return e, true
@@ -417,18 +466,18 @@ func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) 
 
 // tell adds to a refusal what is new in a shard from a revision on, as far as it is
 // kept and there is room.
-func (t *turns) tell(e *driver.TailError, p *party, shard int, first driver.Revision, room *int) {
+func (t *turns) tell(e *driver.TailError, wt *waiter, shard int, first driver.Revision, room *int) {
 	ln := t.lane(shard)
 	if first <= ln.tail+1 {
 		if commits, ok := ln.recent.from(first, ln.tail); ok && costs(commits) <= *room {
 			*room -= costs(commits)
 			e.News = append(e.News, driver.Batch{Shard: shard, First: first, Commits: commits})
-			p.known[shard] = ln.tail
+			wt.party.known[shard] = ln.tail
 		} else if first <= ln.tail {
 			return
 		}
 	}
-	if ln.flights == 0 {
+	if ln.flights == 0 || !t.chains || !wt.write.TakesAhead {
 		return
 	}
 	list, ok := ln.recent.flights(shard, max(first, ln.tail+1), ln.ahead)

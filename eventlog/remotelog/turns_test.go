@@ -81,7 +81,7 @@ func compete(t *testing.T, d time.Duration, list []*rival, shards func(rival, n 
 }
 
 func rivals(trips ...time.Duration) []*rival {
-	t, store := newTurns(false), memlog.Open()
+	t, store := newTurns(false, noTails), memlog.Open()
 	var list []*rival
 	for _, trip := range trips {
 		list = append(list, &rival{turns: t, party: t.join(), store: store, sync: time.Millisecond, trip: trip, tails: map[int]driver.Revision{}})
@@ -255,6 +255,9 @@ func batch(shard int, first driver.Revision, commits int) driver.Batch {
 	return b
 }
 
+// noTails is a store in which nothing was written before.
+func noTails(int) (driver.Revision, error) { return 0, nil }
+
 // later is a store that does all when it is waited for.
 func later(f func() error) (start func() (wait func() error)) {
 	return func() func() error { return f }
@@ -270,7 +273,7 @@ func do(t *testing.T, x *turns, p *party, answer error, list ...driver.Batch) er
 func TestNewsOfWhoIsAhead(t *testing.T) {
 	t.Parallel()
 	for _, first := range []driver.Revision{3, math.MaxInt64, math.MaxUint64 - 3} {
-		x := newTurns(false)
+		x := newTurns(false, noTails)
 		p, q := x.join(), x.join()
 		if err := errors.Join(do(t, x, p, nil, batch(0, 1, 1)), do(t, x, p, nil, batch(1, 1, 1))); err != nil {
 			t.Fatal(err)
@@ -287,7 +290,7 @@ func TestNewsOfWhoIsAhead(t *testing.T) {
 // as it was.
 func TestNewsWithoutTheLast(t *testing.T) {
 	t.Parallel()
-	x := newTurns(false)
+	x := newTurns(false, noTails)
 	p, q := x.join(), x.join()
 	if err := do(t, x, p, nil, batch(0, 1, 1)); err != nil {
 		t.Fatal(err)
@@ -309,7 +312,7 @@ func TestNewsWithoutTheLast(t *testing.T) {
 func TestTurnsOfADeadElder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		x := newTurns(false)
+		x := newTurns(false, noTails)
 		a, b := x.join(), x.join()
 		var wg sync.WaitGroup
 		wg.Go(func() {
