@@ -29,8 +29,11 @@ func newChain(t *testing.T) *chain {
 // write brings a Write named by a letter to the store, which answers with answer. It
 // is refused at once, if it is.
 func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) (result func() error) {
+	return c.bring(p, name, answer, driver.Write{ID: [16]byte{name}, TakesAhead: true, Batches: list})
+}
+
+func (c *chain) bring(p *party, name byte, answer error, w driver.Write) (result func() error) {
 	err := errors.New("under way")
-	w := driver.Write{ID: [16]byte{name}, TakesAhead: true, Batches: list}
 	c.work.Go(func() {
 		got := c.do(c.t.Context(), p, &w, func() func() error {
 			time.Sleep(time.Duration('z'-name) * time.Millisecond) // the first one is the slowest
@@ -210,24 +213,6 @@ func TestClaimsWhatIsUnderWay(t *testing.T) {
 		c.work.Wait()
 		if claim() != nil || c.has() != "ab" {
 			t.Errorf("%v, the store had %q", claim(), c.has())
-		}
-	})
-}
-
-// TestForgetsShards: whatever shards clients name, those to which nothing was ever
-// written take no memory.
-func TestForgetsShards(t *testing.T) {
-	t.Parallel()
-	chained(t, func(t *testing.T, c *chain, a, b *party) {
-		c.write(a, 'a', nil, batch(0, 1, 1))
-		for shard := range 100 {
-			c.write(b, 'x', nil, batch(0, 1, 1), batch(1000+shard, 7, 1)) // refused
-			c.write(b, 'y', driver.ErrDiskFull, batch(2000+shard, 7, 1))
-		}
-		c.work.Wait()
-		time.Sleep(time.Second)
-		if len(c.lanes) > 2 || len(a.known) > 1 {
-			t.Errorf("%d shards are kept, of %d one process is said to know", len(c.lanes), len(a.known))
 		}
 	})
 }

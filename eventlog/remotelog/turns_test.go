@@ -3,8 +3,6 @@ package remotelog
 import (
 	"context"
 	"errors"
-	"fmt"
-	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -219,34 +217,6 @@ func TestTurnsAndContext(t *testing.T) {
 	})
 }
 
-// TestNewsAreBounded: who lacks much is told nothing rather than a part.
-func TestNewsAreBounded(t *testing.T) {
-	t.Parallel()
-	var r recent
-	for rev := driver.Revision(1); rev <= 500; rev++ {
-		r.add([16]byte{1}, &driver.Batch{First: rev, Commits: []driver.Commit{{Revision: rev, Data: make([]byte, 1000)}}})
-	}
-	if _, ok := r.from(1, 500); ok || r.size > keptNews {
-		t.Errorf("%d bytes are kept, the first one too: %v", r.size, ok)
-	}
-	got, ok := r.from(490, 500)
-	if !ok || len(got) != 11 || got[0].Revision != 490 {
-		t.Errorf("from 490: %d, %v", len(got), ok)
-	}
-	if got, ok := r.from(501, 500); !ok || len(got) != 0 {
-		t.Errorf("from behind the end: %d, %v", len(got), ok)
-	}
-	r.add([16]byte{1}, &driver.Batch{First: 501, Commits: []driver.Commit{{Revision: 501, Data: make([]byte, keptNews+1)}}})
-	if _, ok := r.from(501, 501); ok {
-		t.Error("a commit that is too large is kept")
-	}
-	r.add([16]byte{1}, &driver.Batch{First: 502, Commits: []driver.Commit{{Revision: 502}}})
-	r.add([16]byte{1}, &driver.Batch{First: 504, Commits: []driver.Commit{{Revision: 504}}})
-	if got, ok := r.from(502, 504); ok {
-		t.Errorf("behind a hole: %v", fmt.Sprint(got))
-	}
-}
-
 func batch(shard int, first driver.Revision, commits int) driver.Batch {
 	b := driver.Batch{Shard: shard, First: first}
 	for i := range commits {
@@ -267,44 +237,6 @@ func later(f func() error) (start func() (wait func() error)) {
 func do(t *testing.T, x *turns, p *party, answer error, list ...driver.Batch) error {
 	t.Helper()
 	return x.do(t.Context(), p, &driver.Write{Batches: list}, later(func() error { return answer }))
-}
-
-// TestNewsOfWhoIsAhead: a client may claim any revision.
-func TestNewsOfWhoIsAhead(t *testing.T) {
-	t.Parallel()
-	for _, first := range []driver.Revision{3, math.MaxInt64, math.MaxUint64 - 3} {
-		x := newTurns(false, noTails)
-		p, q := x.join(), x.join()
-		if err := errors.Join(do(t, x, p, nil, batch(0, 1, 1)), do(t, x, p, nil, batch(1, 1, 1))); err != nil {
-			t.Fatal(err)
-		}
-		var tail *driver.TailError
-		err := do(t, x, q, nil, batch(0, 1, 1), batch(1, first, 1))
-		if !errors.As(err, &tail) || len(tail.News) != 1 || tail.News[0].Shard != 0 {
-			t.Errorf("revision %d: %v, %v", first, err, tail)
-		}
-	}
-}
-
-// TestNewsWithoutTheLast: a shard whose last commits are not kept is not said to be
-// as it was.
-func TestNewsWithoutTheLast(t *testing.T) {
-	t.Parallel()
-	x := newTurns(false, noTails)
-	p, q := x.join(), x.join()
-	if err := do(t, x, p, nil, batch(0, 1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	if err := do(t, x, p, driver.ErrUnknown, batch(0, 2, 1)); !errors.Is(err, driver.ErrUnknown) { // it arrived
-		t.Fatal(err)
-	}
-	if err := do(t, x, p, nil, batch(0, 3, 0), batch(1, 1, 1)); err != nil {
-		t.Fatal(err)
-	}
-	var tail *driver.TailError
-	if err := do(t, x, q, nil, batch(0, 2, 1)); !errors.As(err, &tail) || tail.Tail != 2 || len(tail.News) > 0 {
-		t.Errorf("%v with news %v", err, tail)
-	}
 }
 
 // TestTurnsOfADeadElder: a process that goes while it keeps several shards keeps
@@ -332,6 +264,38 @@ func TestTurnsOfADeadElder(t *testing.T) {
 		wg.Wait()
 		if x.holder == b || len(x.line) > 0 || x.lane(1).turn != nil {
 			t.Error("it keeps shards for ever")
+		}
+	})
+}
+
+// TestTurnsOfTheLosing: who comes back in time and loses again, as often as it likes,
+// does not keep the turn.
+func TestTurnsOfTheLosing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		x := newTurns(true, noTails)
+		p, q := x.join(), x.join()
+		if err := do(t, x, p, nil, batch(0, 1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer cancel()
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				_ = x.do(ctx, q, &driver.Write{Batches: []driver.Batch{batch(0, 1, 1)}}, later(func() error { return nil }))
+				time.Sleep(shortTurn / 2)
+			}
+		})
+		for first := range driver.Revision(10) {
+			time.Sleep(5 * longTurn)
+			begin := time.Now()
+			w := driver.Write{Batches: []driver.Batch{batch(0, first+2, 1)}}
+			err := x.do(ctx, p, &w, later(func() error { return nil }))
+			if took := time.Since(begin); err != nil || took > longTurn+shortTurn {
+				t.Errorf("after %v: %v", took, err)
+			}
 		}
 	})
 }

@@ -1,0 +1,81 @@
+package remotelog
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// TestForgetsShards: whatever shards clients name, those to which nothing was ever
+// written take no memory.
+func TestForgetsShards(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		c.write(a, 'a', nil, batch(0, 1, 1))
+		for shard := range 100 {
+			c.write(b, 'x', nil, batch(0, 1, 1), batch(1000+shard, 7, 1)) // refused
+			c.write(b, 'y', driver.ErrDiskFull, batch(2000+shard, 7, 1))
+		}
+		c.work.Wait()
+		time.Sleep(time.Second)
+		if len(c.lanes) > 2 || len(a.known) > 1 {
+			t.Errorf("%d shards are kept, of %d one process is said to know", len(c.lanes), len(a.known))
+		}
+	})
+}
+
+// TestManyShardsRefused: the lanes of shards that only a refused Write names go with its
+// turn, and with its writer.
+func TestManyShardsRefused(t *testing.T) {
+	t.Parallel()
+	x := newTurns(true, noTails)
+	p, q := x.join(), x.join()
+	if err := do(t, x, p, nil, batch(0, 1, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for round := range 3 {
+		refused(t, x, q, 1+round*10_000, 10_000)
+		if n := len(x.lanes); n > 10_001 {
+			t.Errorf("%d shards are kept for one turn", n)
+		}
+	}
+	x.part(q)
+	if len(x.lanes) != 1 || len(q.known) > 1 {
+		t.Errorf("%d shards are kept, of %d it is said to know", len(x.lanes), len(q.known))
+	}
+}
+
+// TestLargeRefusals: what a refusal costs grows with the shards that the Write names and
+// those that its writer knows, not with their product.
+func TestLargeRefusals(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	x := newTurns(true, func(int) (driver.Revision, error) { return 1, nil })
+	p, q := x.join(), x.join()
+	if err := do(t, x, p, nil, batch(0, 2, 1)); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, x, q, 1, n) // now the lanes are there
+	q.known = map[int]driver.Revision{}
+	alone := refused(t, x, q, 1, n)
+	refused(t, x, q, 1+n, n)
+	if both := refused(t, x, q, 1, n); len(q.known) < 2*n || both > 20*alone+20*time.Millisecond {
+		t.Errorf("%v, and %v beside %d shards", alone, both, len(q.known))
+	}
+}
+
+// refused lets a party write to shard 0, of which it does not know all, and to n others.
+// It returns what the refusal took.
+func refused(t *testing.T, x *turns, p *party, shard, n int) time.Duration {
+	t.Helper()
+	list := []driver.Batch{batch(0, 1, 1)}
+	for i := range n {
+		list = append(list, driver.Batch{Shard: shard + i, First: 2})
+	}
+	begin := time.Now()
+	err := do(t, x, p, nil, list...)
+	took := time.Since(begin)
+	refusalOf(t, func() error { return err })
+	return took
+}
