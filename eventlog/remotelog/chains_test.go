@@ -3,7 +3,6 @@ package remotelog
 import (
 	"context"
 	crand "crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -44,19 +43,6 @@ type chains struct {
 	last atomic.Int64
 }
 
-// numbered is what a commit says: which one it is, behind which one it was made, and what
-// its Write saw in shards that it only checked.
-type numbered struct {
-	Num, Behind int64
-	Saw         []glimpse `json:",omitempty"`
-}
-
-type glimpse struct {
-	Shard    int
-	Revision driver.Revision
-	Num      int64
-}
-
 func (s *chains) live(ctx context.Context, d *Log, _ string) {
 	var wg sync.WaitGroup
 	for range 1 + rand.IntN(3) {
@@ -75,16 +61,6 @@ type chainWriter struct {
 	*chains
 	log   *Log
 	views []view
-}
-
-// A view is what a writer knows of a shard.
-type view struct {
-	tail driver.Revision // durable
-	num  int64           // of the commit there
-
-	ahead    driver.Revision // with what is under way; the same without
-	aheadNum int64
-	behind   [16]byte // who has put it there
 }
 
 // An attempt is a Write, and what it makes of the shards.
@@ -198,32 +174,6 @@ func (w *chainWriter) refused(a *attempt, e *driver.TailError) (again bool) {
 	return true
 }
 
-// told returns the view with what a refusal says to a batch, if it says anything.
-func (v view) told(b *driver.Batch, e *driver.TailError) (_ view, ok bool) {
-	for _, news := range e.News {
-		if news.Shard != b.Shard || news.First != b.First {
-			continue
-		}
-		v.tail, v.num, ok = b.First-1, v.aheadNum, true
-		for _, c := range news.Commits {
-			v.tail, v.num = c.Revision, c.Time
-		}
-		v.ahead, v.aheadNum = v.tail, v.num
-	}
-	for _, f := range e.Ahead {
-		if f.Batch.Shard != b.Shard {
-			continue
-		}
-		if ok = ok || f.Batch.First == b.First; !ok || f.Batch.First != v.ahead+1 {
-			break
-		}
-		for _, c := range f.Batch.Commits {
-			v.ahead, v.aheadNum, v.behind = c.Revision, c.Time, f.Write
-		}
-	}
-	return v, ok
-}
-
 // look reads how it stands with all shards.
 func (w *chainWriter) look() bool {
 	for shard := range w.views {
@@ -285,14 +235,4 @@ func (s *chains) verify() {
 		}
 	}
 	s.check(found)
-}
-
-func (l numbered) encode() []byte {
-	b, _ := json.Marshal(l)
-	return b
-}
-
-func decodeNumbered(data []byte) (l numbered, err error) {
-	err = json.Unmarshal(data, &l)
-	return l, err
 }
