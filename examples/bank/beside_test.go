@@ -16,6 +16,7 @@ import (
 
 	"github.com/rollforward/rollforward/internal/cli"
 	"github.com/rollforward/rollforward/internal/emulator"
+	"github.com/rollforward/rollforward/internal/race"
 )
 
 // A neighbour is a command that runs beside others on one directory.
@@ -88,7 +89,9 @@ func TestSideBySide(t *testing.T) {
 		outputOf(t, "eventlog", "stats", "--log", log)
 		outputOf(t, "eventlog", "read", "--limit", "3", "--log", log)
 	}, func() {
-		outputOf(t, "eventlog", "verify", "--log", log)
+		if !race.Enabled { // it would never catch up with those who write
+			outputOf(t, "eventlog", "verify", "--log", log)
+		}
 		backup := filepath.Join(dir, "backup")
 		outputOf(t, "eventlog", "backup", backup, "--log", log)
 		outputOf(t, "eventlog", "verify", "--log", backup)
