@@ -102,6 +102,7 @@ func TestSideBySide(t *testing.T) {
 // half of the processes are woken over Pub/Sub (in soaks that of the emulator) and for the others every notification is lost.
 func TestSideBySideInDatastore(t *testing.T) {
 	t.Parallel()
+	notWithRace(t)
 	list, bellsOf := []cloud{clouds[0], indexed}, func(t testing.TB) string {
 		s := pstest.NewServer()
 		t.Cleanup(func() { _ = s.Close() })

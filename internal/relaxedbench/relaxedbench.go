@@ -18,9 +18,9 @@ import (
 
 // A Config says what to measure. Zero fields are the defaults.
 type Config struct {
-	// Open opens the store as another process would. A new store is not needed for
-	// each mode. Required.
-	Open      func() (driver.Log, error)
+	// Open opens a store as another process would. mode is the run that it is for, from
+	// 0: each may have a store of its own. Required.
+	Open      func(mode int) (driver.Log, error)
 	Processes int           // of the runs with several (4)
 	Appenders int           // in each process (16)
 	Size      int           // bytes of an event's payload (256)
@@ -70,13 +70,13 @@ func Run(ctx context.Context, c Config) (*Result, error) {
 		c.Duration = 2 * time.Second
 	}
 	var r Result
-	for _, mode := range []struct {
+	for i, mode := range []struct {
 		processes int
 		relaxed   bool
 		to        *Rate
 	}{{1, false, &r.StrictOne}, {1, true, &r.RelaxedOne}, {c.Processes, false, &r.Strict}, {c.Processes, true, &r.Relaxed}} {
 		var err error
-		if *mode.to, err = c.measure(ctx, mode.processes, mode.relaxed); err != nil {
+		if *mode.to, err = c.measure(ctx, i, mode.processes, mode.relaxed); err != nil {
 			return nil, fmt.Errorf("relaxedbench: %w", err)
 		}
 	}
@@ -91,8 +91,8 @@ type process struct {
 	conflicts atomic.Int64
 }
 
-func (c *Config) start(ctx context.Context) (*process, error) {
-	d, err := c.Open()
+func (c *Config) start(ctx context.Context, mode int) (*process, error) {
+	d, err := c.Open(mode)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +114,7 @@ func (p *process) close() error {
 	return p.log.Close()
 }
 
-func (c *Config) measure(ctx context.Context, processes int, relaxed bool) (rate Rate, err error) {
+func (c *Config) measure(ctx context.Context, mode, processes int, relaxed bool) (rate Rate, err error) {
 	var list []*process
 	defer func() {
 		for _, p := range list {
@@ -122,14 +122,17 @@ func (c *Config) measure(ctx context.Context, processes int, relaxed bool) (rate
 		}
 	}()
 	for range processes {
-		p, err := c.start(ctx)
+		p, err := c.start(ctx, mode)
 		if err != nil {
 			return rate, err
 		}
 		list = append(list, p)
 	}
+	if _, err := c.append(ctx, list, relaxed, 0); err != nil { // so that the streams are known
+		return rate, err
+	}
 	begin := time.Now()
-	n, err := c.append(ctx, list, relaxed)
+	n, err := c.append(ctx, list, relaxed, c.Duration)
 	if err != nil {
 		return rate, err
 	}
@@ -144,19 +147,19 @@ func (c *Config) measure(ctx context.Context, processes int, relaxed bool) (rate
 	return rate, nil
 }
 
-// append lets all appenders of all processes append for as long as wanted, each to a
-// stream of its own.
-func (c *Config) append(ctx context.Context, list []*process, relaxed bool) (int64, error) {
+// append lets all appenders of all processes append for d, at least once, each to a stream
+// of its own.
+func (c *Config) append(ctx context.Context, list []*process, relaxed bool, d time.Duration) (int64, error) {
 	event := eventlog.Raw{Type: "bench", Data: make([]byte, c.Size), Codec: "none"}
 	var n atomic.Int64
 	var failed atomic.Pointer[error]
 	var appenders sync.WaitGroup
-	end := time.Now().Add(c.Duration)
+	end := time.Now().Add(d)
 	for i, p := range list {
 		for a := range c.Appenders {
 			appenders.Go(func() {
 				stream := fmt.Sprintf("bench/%d-%d", i, a)
-				for time.Now().Before(end) && failed.Load() == nil {
+				for again := true; again && failed.Load() == nil; again = time.Now().Before(end) {
 					if _, err := p.log.Append(ctx, stream, &eventlog.AppendOptions{Relaxed: relaxed}, event); err != nil {
 						failed.Store(&err)
 						return

@@ -47,9 +47,9 @@ func late[T any](d time.Duration, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	}
 }
 
-func distant() func() (driver.Log, error) {
+func distant() func(mode int) (driver.Log, error) {
 	store := memlog.NewStore()
-	return func() (driver.Log, error) {
+	return func(int) (driver.Log, error) {
 		return far{store.Open(), 10 * time.Millisecond, 4 * time.Millisecond}, nil
 	}
 }
