@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,16 +103,19 @@ func TestTakeover(t *testing.T) {
 		}
 		defer stale.Close()
 		l := open(t, store)
+		var mu sync.Mutex
 		ran := map[string]int{}
 		count := func(who string) outbox.Handler {
 			return outbox.On(func(tx *eventlog.Tx, a Add) error {
+				mu.Lock()
 				ran[who]++
+				mu.Unlock()
 				return tx.Append(a.To, Added{a.N})
 			}, nil)
 		}
 		old := runner(stale, count("old"))
-		var troubles int
-		old.Hooks.Trouble = func(int, error) { troubles++ }
+		var troubles atomic.Int64
+		old.Hooks.Trouble = func(int, error) { troubles.Add(1) }
 		start(t, old)
 		sleep(3 * time.Second)
 		start(t, runner(l, count("new")))
