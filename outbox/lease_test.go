@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -114,8 +113,6 @@ func TestTakeover(t *testing.T) {
 			}, nil)
 		}
 		old := runner(stale, count("old"))
-		var troubles atomic.Int64
-		old.Hooks.Trouble = func(int, error) { troubles.Add(1) }
 		start(t, old)
 		sleep(3 * time.Second)
 		start(t, runner(l, count("new")))
@@ -158,6 +155,8 @@ func TestTakeover(t *testing.T) {
 			}
 		}
 		sleep(20 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if got := shares(t, old); before != 8 || got[0] != 8 || ran["new"] == 0 {
 			t.Errorf("the woken runner has %v shards (before %d); %v", got, before, ran)
 		}
