@@ -2,7 +2,6 @@ package remotelog
 
 import (
 	"bufio"
-	"fmt"
 	"net"
 	"runtime"
 	"sync"
@@ -87,7 +86,7 @@ func (l *link) run() {
 		l.room.Broadcast()
 		l.mu.Unlock()
 		if err := l.write(b); err != nil {
-			l.end(fmt.Errorf("%w: %w", errGone, err))
+			l.end(err)
 			return
 		}
 		l.mu.Lock()
