@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,16 +102,17 @@ func TestTakeover(t *testing.T) {
 		}
 		defer stale.Close()
 		l := open(t, store)
+		var mu sync.Mutex
 		ran := map[string]int{}
 		count := func(who string) outbox.Handler {
 			return outbox.On(func(tx *eventlog.Tx, a Add) error {
+				mu.Lock()
 				ran[who]++
+				mu.Unlock()
 				return tx.Append(a.To, Added{a.N})
 			}, nil)
 		}
 		old := runner(stale, count("old"))
-		var troubles int
-		old.Hooks.Trouble = func(int, error) { troubles++ }
 		start(t, old)
 		sleep(3 * time.Second)
 		start(t, runner(l, count("new")))
@@ -153,6 +155,8 @@ func TestTakeover(t *testing.T) {
 			}
 		}
 		sleep(20 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
 		if got := shares(t, old); before != 8 || got[0] != 8 || ran["new"] == 0 {
 			t.Errorf("the woken runner has %v shards (before %d); %v", got, before, ran)
 		}

@@ -2,6 +2,7 @@ package datastorelog
 
 import (
 	"context"
+	"runtime"
 	"sync"
 
 	"cloud.google.com/go/datastore"
@@ -51,6 +52,9 @@ func (l *Log) next(ctx context.Context, shard int, number uint64) (*block, error
 // does not take the answer from the others.
 func (l *Log) look() {
 	for {
+		// Let those ask who are about to: they share the call.
+		runtime.Gosched()
+		runtime.Gosched()
 		l.ends.mu.Lock()
 		n := min(len(l.ends.waiting), maxLooks)
 		list := l.ends.waiting[:n:n]

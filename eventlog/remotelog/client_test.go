@@ -41,6 +41,20 @@ func TestSendingFails(t *testing.T) {
 	}
 }
 
+// TestAskingFails: so does a question that is the first to meet it.
+func TestAskingFails(t *testing.T) {
+	t.Parallel()
+	here, there := net.Pipe()
+	defer there.Close()
+	c := newClient(newLink(deaf{here}, bufio.NewReader(here)))
+	if _, err := c.tail(t.Context(), 0); !errors.Is(err, errGone) {
+		t.Errorf("a question: %v", err)
+	}
+	if err := c.close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestLargestLimit: a limit that nobody reaches is none.
 func TestLargestLimit(t *testing.T) {
 	t.Parallel()

@@ -242,22 +242,30 @@ func TestMalformedWrites(t *testing.T) {
 	}
 }
 
-// TestSlowReader: who asks for much and takes nothing gets a bounded part, and
-// others are served.
-func TestSlowReader(t *testing.T) {
-	t.Parallel()
+// slowReader is a connection of who asks 30 times for 40 commits of 500,000 bytes, to a
+// server that has them.
+func slowReader(t *testing.T) (s *httptest.Server, conn net.Conn, in *bufio.Reader) {
+	t.Helper()
 	store, s := served(t, nil)
 	for rev := driver.Revision(1); rev <= 40; rev++ {
 		if err := store.Write(t.Context(), put(rev, 500_000)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	conn, in := raw(t, s)
+	conn, in = raw(t, s)
 	for id := range uint64(30) {
 		if _, err := conn.Write(rawFrame(askRead, id, 0, 0, 0, 0, 0)); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return s, conn, in
+}
+
+// TestSlowReader: who asks for much and takes nothing gets a bounded part, and
+// others are served.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	s, conn, in := slowReader(t)
 	l, err := Dial(t.Context(), s.URL, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -299,18 +307,7 @@ func TestSlowReader(t *testing.T) {
 // the server from closing.
 func TestCloseBesideSlowReaders(t *testing.T) {
 	t.Parallel()
-	store, s := served(t, nil)
-	for rev := driver.Revision(1); rev <= 40; rev++ {
-		if err := store.Write(t.Context(), put(rev, 500_000)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	conn, in := raw(t, s)
-	for id := range uint64(30) {
-		if _, err := conn.Write(rawFrame(askRead, id, 0, 0, 0, 0, 0)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s, _, in := slowReader(t)
 	if _, err := readFrame(in); err != nil {
 		t.Fatal(err)
 	}
