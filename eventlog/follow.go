@@ -88,7 +88,7 @@ func (l *Log) watermark(shards []int) int64 {
 	}
 	for _, s := range shards {
 		if ln := l.lanes[s]; len(ln.pending) > ln.foreign {
-			w = min(w, ln.pending[ln.foreign].commit.time-1)
+			w = min(w, ln.pending[ln.foreign].time-1)
 		}
 	}
 	return w

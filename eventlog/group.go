@@ -325,20 +325,29 @@ func earliest(queues []*queue, taken []int, blocked []bool) *member {
 // place makes the batches of a group's write, without the commits. They say behind which
 // writes of other processes they stand. The caller holds the lock.
 func (g *group) place() {
+	n := min(len(g.members), 16)
+	g.lanes, g.write.Batches = make([]*lane, 0, n), make([]driver.Batch, 0, n)
 	for _, m := range g.members {
 		for _, p := range m.parts {
 			g.batch(p)
 		}
 	}
+	foreign := 0
+	for _, ln := range g.lanes {
+		foreign += ln.foreign
+	}
+	if foreign == 0 {
+		return
+	}
+	g.foreign = make([][]*part, len(g.lanes))
+	room := make([]*part, 0, foreign)
 	for i, ln := range g.lanes {
-		if ln.foreign == 0 {
-			continue
+		if ln.foreign > 0 {
+			start := len(room)
+			room = append(room, ln.pending[:ln.foreign]...)
+			g.foreign[i] = room[start:len(room):len(room)]
+			g.write.Batches[i].Behind = ln.pending[ln.foreign-1].write
 		}
-		if g.foreign == nil {
-			g.foreign = make([][]*part, len(g.lanes))
-		}
-		g.foreign[i] = slices.Clone(ln.pending[:ln.foreign])
-		g.write.Batches[i].Behind = ln.pending[ln.foreign-1].write
 	}
 }
 

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -46,11 +47,13 @@ type queue struct {
 type part struct {
 	lane   *lane
 	rev    driver.Revision // of the commit, or of what it stands behind
-	commit *commit         // nil: only checks
+	commit *commit         // nil: only checks, or nobody has read it
 	spans  []streamSpan    // the streams of its events
 	keys   []driver.Key
+	time   int64    // of the commit
 	was    []mark   // that the keys cover in the window
-	write  [16]byte // of another process that puts it: its ID
+	seen   bool     // somebody has seen it while it was pending
+	write  [16]byte // of another process that puts it: its name
 	raw    []byte   // of another process: the commit as it is stored, while nobody has read it
 }
 
@@ -172,6 +175,7 @@ func (s *sight) see(list ...*part) error {
 		if err := p.decode(); err != nil {
 			return err
 		}
+		p.seen = true
 		s.early = append(s.early, p)
 	}
 	return nil
@@ -229,7 +233,7 @@ func (p *part) place(time int64) {
 	}
 	ln.next++
 	ln.lastTime = time
-	p.rev, p.commit.time = ln.next, time
+	p.rev, p.time, p.commit.time = ln.next, time, time
 	for i := range p.spans {
 		s := &p.spans[i]
 		head, _ := ln.window.head(s.name)
@@ -262,24 +266,24 @@ func (p *part) number() {
 // unless that process's write fails. Nothing else is pending. The caller holds the lock.
 func (ln *lane) expect(foreign []*part) {
 	for _, p := range foreign {
-		p.was = ln.window.add(p.keys, p.commit.time, p.was[:0])
-		ln.next, ln.lastTime = p.rev, max(ln.lastTime, p.commit.time)
+		p.was = ln.window.add(p.keys, p.time, p.was[:0])
+		ln.next, ln.lastTime = p.rev, max(ln.lastTime, p.time)
 	}
 	ln.pending = append(ln.pending, foreign...)
 	ln.foreign = len(foreign)
 }
 
-// again returns p to be placed anew; who saw it before keeps what it saw.
+// again returns p to be placed anew. Who saw it before keeps what it saw, and the store
+// the keys that it was given.
 func (p *part) again() *part {
-	out := &part{lane: p.lane}
-	if p.commit != nil {
-		c := *p.commit
-		c.events = append([]event(nil), c.events...)
-		out.commit = &c
-		out.spans = append([]streamSpan(nil), p.spans...)
-		out.keys = append([]driver.Key(nil), p.keys...)
+	keys := slices.Clone(p.keys)
+	if !p.seen {
+		p.keys = keys
+		return p
 	}
-	return out
+	c := *p.commit
+	c.events = slices.Clone(c.events)
+	return &part{lane: p.lane, commit: &c, spans: slices.Clone(p.spans), keys: keys}
 }
 
 // missing returns a stream whose head the lane must know before p is placed.

@@ -26,10 +26,11 @@ func (n *news) tail() driver.Revision { return n.floor + driver.Revision(len(n.c
 
 // fetchNews returns what a refused group did not know.
 func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
-	var out []news
+	out := make([]news, 0, len(g.lanes)+len(refusal.News))
+	x := newTeller(refusal)
 	moved := g.foreign != nil || len(refusal.Ahead) > 0 // which may fail, or has
 	for i, ln := range g.lanes {
-		n, ok, err := l.told(g, i, refusal)
+		n, ok, err := l.told(g, i, x)
 		if err == nil && !ok {
 			n, err = l.newsOf(ln)
 		}
@@ -43,13 +44,12 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
 			Reason: "missing, though it was there: has the store been replaced under a running process?"}
 	}
-	beside, err := l.newsBeside(g, refusal)
-	return append(out, beside...), err
+	return l.newsBeside(out, g, x)
 }
 
-// newsBeside returns the news of lanes that the group does not use, but whose queue it
+// newsBeside adds the news of lanes that the group does not use, but whose queue it
 // is the flight of: the next group is likely to use them.
-func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err error) {
+func (l *Log) newsBeside(out []news, g *group, x *teller) ([]news, error) {
 	seen := make([]bool, len(l.lanes))
 	for _, ln := range g.lanes {
 		seen[ln.shard] = true
@@ -60,7 +60,7 @@ func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err e
 		}
 		seen[b.Shard] = true
 		ln := l.lanes[b.Shard]
-		n, ok, err := l.toldOf(ln, ln.tail+1, nil, refusal)
+		n, ok, err := l.toldOf(ln, ln.tail+1, nil, x)
 		if err != nil {
 			return fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
@@ -71,13 +71,13 @@ func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err e
 		l.mu.Unlock()
 		return nil
 	}
-	for i := range refusal.News {
-		if err := take(&refusal.News[i]); err != nil {
+	for i := range x.News {
+		if err := take(&x.News[i]); err != nil {
 			return nil, err
 		}
 	}
-	for i := range refusal.Ahead {
-		if err := take(&refusal.Ahead[i].Batch); err != nil {
+	for i := range x.Ahead {
+		if err := take(&x.Ahead[i].Batch); err != nil {
 			return nil, err
 		}
 	}
@@ -86,28 +86,29 @@ func (l *Log) newsBeside(g *group, refusal *driver.TailError) (out []news, err e
 
 // told returns the news of a group's lane that came with the refusal. ok is false when
 // there are none, or not all since the lane's tail.
-func (l *Log) told(g *group, lane int, refusal *driver.TailError) (n news, ok bool, err error) {
+func (l *Log) told(g *group, lane int, x *teller) (n news, ok bool, err error) {
 	var behind []*part
 	if g.foreign != nil {
 		behind = g.foreign[lane]
 	}
-	return l.toldOf(g.lanes[lane], g.write.Batches[lane].First, behind, refusal)
+	return l.toldOf(g.lanes[lane], g.write.Batches[lane].First, behind, x)
 }
 
 // toldOf returns the news of a lane from a revision on. Between its tail and that lies
 // what the writer stood behind, of which it was told before.
-func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *driver.TailError) (n news, ok bool, err error) {
+func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, x *teller) (n news, ok bool, err error) {
 	n = news{lane: ln, floor: ln.tail}
-	i := slices.IndexFunc(refusal.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= first })
+	i := slices.IndexFunc(x.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= first })
 	if i >= 0 {
 		ok = true
+		n.commits = cut(&x.commits, len(behind)+len(x.News[i].Commits))
 		l.mu.Lock()
 		for _, p := range behind { // so it is durable
-			n.commits = append(n.commits, newCommit{p.keys, p.commit.time})
+			n.commits = append(n.commits, newCommit{p.keys, p.time})
 			l.see(ln.shard, p.rev)
 		}
 		l.mu.Unlock()
-		for _, raw := range refusal.News[i].Commits {
+		for _, raw := range x.News[i].Commits {
 			switch {
 			case raw.Revision <= n.tail():
 				continue
@@ -122,8 +123,8 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *d
 			l.see(ln.shard, raw.Revision)
 		}
 	}
-	for i := range refusal.Ahead {
-		f := &refusal.Ahead[i]
+	for i := range x.Ahead {
+		f := &x.Ahead[i]
 		if f.Batch.Shard != ln.shard {
 			continue
 		}
@@ -133,7 +134,7 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, refusal *d
 		if f.Batch.First != n.tail()+driver.Revision(len(n.ahead))+1 {
 			break
 		}
-		if n.ahead, ok = l.takeAhead(n.ahead, ln, f); !ok {
+		if n.ahead, ok = x.takeAhead(l, n.ahead, ln, f); !ok {
 			l.wary.Store(true) // from now on it waits until others' writes are decided on
 			return n, false, nil
 		}
@@ -150,19 +151,51 @@ func (l *Log) newCommit(shard int, raw driver.Commit) (newCommit, error) {
 	return newCommit{c.keys(raw.Revision, l.opts.Index), c.time}, nil
 }
 
+// A teller is a refusal with memory for what is taken from it.
+type teller struct {
+	*driver.TailError
+	commits []newCommit
+	parts   []part
+	marks   []mark
+}
+
+func newTeller(refusal *driver.TailError) *teller {
+	x := &teller{TailError: refusal}
+	var commits, ahead, keys int
+	for i := range refusal.News {
+		commits += len(refusal.News[i].Commits)
+	}
+	for i := range refusal.Ahead {
+		ahead += len(refusal.Ahead[i].Batch.Commits)
+		for j := range refusal.Ahead[i].Batch.Commits {
+			keys += len(refusal.Ahead[i].Batch.Commits[j].Keys)
+		}
+	}
+	x.commits, x.parts, x.marks = make([]newCommit, commits), make([]part, ahead), make([]mark, keys)
+	return x
+}
+
+// cut takes the first n of what there is memory for, or makes some.
+func cut[T any](room *[]T, n int) []T {
+	if n > len(*room) {
+		return make([]T, 0, n)
+	}
+	out := (*room)[:0:n]
+	*room = (*room)[n:]
+	return out
+}
+
 // takeAhead adds the commits of a flight to those that are under way in a lane. ok is false
 // when they are not what this program would write.
-func (l *Log) takeAhead(ahead []*part, ln *lane, f *driver.Flight) (_ []*part, ok bool) {
-	list := make([]part, len(f.Batch.Commits))
-	stubs := make([]commit, len(list))
-	for i, raw := range f.Batch.Commits {
+func (x *teller) takeAhead(l *Log, ahead []*part, ln *lane, f *driver.Flight) (_ []*part, ok bool) {
+	for _, raw := range f.Batch.Commits {
 		if checkStored(ln.shard, raw.Revision, raw.Data) != nil || raw.Time == 0 || l.clock.ahead(raw.Time, l.opts.MaxSkew) != nil {
 			return ahead, false
 		}
 		l.clock.observe(raw.Time)
-		stubs[i].time = raw.Time
-		list[i] = part{lane: ln, rev: raw.Revision, commit: &stubs[i], keys: raw.Keys, write: f.Write, raw: raw.Data}
-		ahead = append(ahead, &list[i])
+		p := &cut(&x.parts, 1)[:1][0]
+		*p = part{lane: ln, rev: raw.Revision, time: raw.Time, keys: raw.Keys, was: cut(&x.marks, len(raw.Keys)), write: f.Write, raw: raw.Data}
+		ahead = append(ahead, p)
 	}
 	return ahead, true
 }

@@ -159,7 +159,7 @@ func (l *Log) publish(g *group) {
 			continue
 		}
 		ln.tail += driver.Revision(n)
-		ln.tailTime = ln.pending[n-1].commit.time
+		ln.tailTime = ln.pending[n-1].time
 		for i, p := range ln.pending[:n] {
 			if i < ln.foreign {
 				ln.recent.interrupt(p.keys)
@@ -300,7 +300,7 @@ func (ln *lane) rewind(foreign int) {
 	for i := len(ln.pending) - 1; i >= keep; i-- {
 		before := ln.tailTime
 		if i > 0 {
-			before = ln.pending[i-1].commit.time
+			before = ln.pending[i-1].time
 		}
 		ln.window.undo(ln.pending[i].keys, ln.pending[i].was, before)
 	}
