@@ -2,6 +2,7 @@ package remotelog
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -101,10 +102,10 @@ func appendLimit(b []byte, n int) []byte {
 // A decoder takes values off a body. After the first value that is not there all
 // are zero, and err is set.
 type decoder struct {
-	b     []byte
-	room  []driver.Key
-	names string // the same bytes from the start of b, when names are taken
-	err   error
+	b       []byte
+	keyRoom []driver.Key
+	room    []driver.Commit
+	err     error
 }
 
 func (d *decoder) fail(what string) {
@@ -171,18 +172,10 @@ func (d *decoder) bytes() []byte {
 	return v
 }
 
-// string takes a string. All strings of a body share one piece of memory.
+// string takes a string that stays part of the body, which nobody changes.
 func (d *decoder) string() string {
-	n := d.count(1)
-	if n == 0 {
-		return ""
-	}
-	if len(d.names) < len(d.b) {
-		d.names = string(d.b)
-	}
-	start := len(d.names) - len(d.b)
-	d.b = d.b[n:]
-	return d.names[start : start+n]
+	b := d.bytes()
+	return unsafe.String(unsafe.SliceData(b), len(b))
 }
 
 // done returns the error of the body, also when something is left of it.
@@ -230,7 +223,7 @@ func (d *decoder) batch() (b driver.Batch) {
 		b.Behind = d.id()
 	}
 	if n := d.count(3); n > 0 {
-		b.Commits = make([]driver.Commit, n)
+		b.Commits = take(&d.room, n, len(d.b)/3)
 	}
 	for j := range b.Commits {
 		c := &b.Commits[j]
@@ -272,16 +265,23 @@ func (d *decoder) id() (id [16]byte) {
 	return id
 }
 
+// take takes n of what there is memory for. There are at most as many as most in the
+// body.
+func take[T any](room *[]T, n, most int) []T {
+	if len(*room) < n {
+		*room = make([]T, max(n, min(most, 32)))
+	}
+	out := (*room)[:n:n]
+	*room = (*room)[n:]
+	return out
+}
+
 // keys takes n keys. Those of one body share memory.
 func (d *decoder) keys(n int) []driver.Key {
 	if n == 0 {
 		return nil
 	}
-	if len(d.room) < n {
-		d.room = make([]driver.Key, max(n, 32))
-	}
-	keys := d.room[:n:n]
-	d.room = d.room[n:]
+	keys := take(&d.keyRoom, n, len(d.b)/2)
 	for i := range keys {
 		keys[i] = d.key()
 	}

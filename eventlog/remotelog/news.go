@@ -1,7 +1,6 @@
 package remotelog
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -14,12 +13,23 @@ const (
 	toldNews = 256 << 10
 )
 
-// recent is the last commits of a shard, with those that are under way.
+// recent is the last commits of a shard, with those that are under way. Nothing in it
+// changes once it is there: who is told of it shares it.
 type recent struct {
-	commits []driver.Commit // one behind the other, without data
-	data    [][]byte        // of each, nil when it is durable
+	commits []driver.Commit // durable, one behind the other, without data
 	writes  [][16]byte      // the Write of each
+	ahead   []ahead         // under way behind these, in their order
 	size    int
+}
+
+// ahead is a batch that is under way.
+type ahead struct {
+	driver.Flight
+	size int
+}
+
+func (a *ahead) last() driver.Revision {
+	return a.Batch.First - 1 + driver.Revision(len(a.Batch.Commits))
 }
 
 // What a commit takes beside its data, and a key beside its name.
@@ -43,42 +53,51 @@ func costs(commits []driver.Commit) (n int) {
 	return n
 }
 
-// add takes a copy of the commits of a Write.
-func (r *recent) add(write [16]byte, b *driver.Batch) {
-	room := costs(b.Commits)
-	if n := len(r.commits); room > keptNews || n > 0 && r.commits[n-1].Revision+1 != b.First {
-		*r = recent{}
+// last is the revision up to which it reaches; ok is false when it has nothing.
+func (r *recent) last() (rev driver.Revision, ok bool) {
+	if n := len(r.ahead); n > 0 {
+		return r.ahead[n-1].last(), true
 	}
-	if room > keptNews {
-		return
+	if n := len(r.commits); n > 0 {
+		return r.commits[n-1].Revision, true
 	}
-	r.size += room
-	for _, c := range clone(b.Commits) {
-		r.data, r.writes = append(r.data, c.Data), append(r.writes, write)
-		c.Data = nil
-		r.commits = append(r.commits, c)
-	}
-	drop := 0
-	for ; r.size > keptNews; drop++ {
-		r.size -= r.cost(drop)
-	}
-	r.commits, r.data, r.writes = r.commits[drop:], r.data[drop:], r.writes[drop:]
+	return 0, false
 }
 
-func (r *recent) cost(i int) int { return cost(&r.commits[i]) + len(r.data[i]) }
-
-// land drops the data of what is durable, up to a revision.
-func (r *recent) land(tail driver.Revision) {
-	for i := len(r.commits) - 1; i >= 0; i-- {
-		if r.commits[i].Revision > tail {
-			continue
-		}
-		if r.data[i] == nil {
-			return
-		}
-		r.size -= len(r.data[i])
-		r.data[i] = nil
+// add takes the commits of a Write, which nobody changes.
+func (r *recent) add(write [16]byte, b *driver.Batch) {
+	size := costs(b.Commits)
+	if last, ok := r.last(); size > keptNews || ok && last+1 != b.First {
+		*r = recent{}
 	}
+	if size > keptNews {
+		return
+	}
+	r.ahead = append(r.ahead, ahead{driver.Flight{Write: write, Batch: driver.Batch{Shard: b.Shard, First: b.First, Commits: b.Commits}}, size})
+	r.size += size
+	drop := 0
+	for ; r.size > keptNews && drop < len(r.commits); drop++ {
+		r.size -= cost(&r.commits[drop])
+	}
+	r.commits, r.writes = r.commits[drop:], r.writes[drop:]
+	for drop = 0; r.size > keptNews; drop++ {
+		r.size -= r.ahead[drop].size
+	}
+	r.ahead = r.ahead[drop:]
+}
+
+// land notes that everything up to a revision is durable.
+func (r *recent) land(tail driver.Revision) {
+	n := 0
+	for ; n < len(r.ahead) && r.ahead[n].last() <= tail; n++ {
+		a := &r.ahead[n]
+		for _, c := range a.Batch.Commits {
+			r.size -= len(c.Data)
+			c.Data = nil
+			r.commits, r.writes = append(r.commits, c), append(r.writes, a.Write)
+		}
+	}
+	r.ahead = r.ahead[n:]
 }
 
 // clone returns commits that share no memory with these.
@@ -113,63 +132,65 @@ func clone(list []driver.Commit) []driver.Commit {
 	return out
 }
 
-// cut drops what is behind a revision: it failed.
+// cut drops what is under way behind a revision: it failed.
 func (r *recent) cut(tail driver.Revision) {
-	n := len(r.commits)
-	for ; n > 0 && r.commits[n-1].Revision > tail; n-- {
-		r.size -= r.cost(n - 1)
+	n := len(r.ahead)
+	for ; n > 0 && r.ahead[n-1].last() > tail; n-- {
+		r.size -= r.ahead[n-1].size
 	}
-	r.commits, r.data, r.writes = r.commits[:n:n], r.data[:n:n], r.writes[:n:n]
+	r.ahead = r.ahead[:n:n]
 }
 
-// by reports whether a Write has put the commit at a revision there.
+// by reports whether a Write has put the commit at a revision there, or is about to.
 func (r *recent) by(write [16]byte, rev driver.Revision) bool {
+	for i := range r.ahead {
+		if a := &r.ahead[i]; a.Batch.First <= rev && rev <= a.last() {
+			return a.Write == write
+		}
+	}
 	n := len(r.commits)
 	return n > 0 && r.commits[0].Revision <= rev && rev <= r.commits[n-1].Revision &&
 		r.writes[rev-r.commits[0].Revision] == write
 }
 
-// from returns the commits from a revision on, up to another; ok is false when some
-// are not kept, or the first revision is not one that the shard could go on with.
-func (r *recent) from(first, last driver.Revision) (commits []driver.Commit, ok bool) {
+// from returns the durable commits from a revision on, up to the tail; ok is false when
+// some are not kept, or the first revision is not one that the shard could go on with.
+func (r *recent) from(first, tail driver.Revision) (commits []driver.Commit, ok bool) {
 	n := len(r.commits)
-	if n == 0 || first < r.commits[0].Revision || first > last+1 || r.commits[n-1].Revision < last {
+	if n == 0 || first < r.commits[0].Revision || first > tail+1 || r.commits[n-1].Revision != tail {
 		return nil, false
 	}
-	start := r.commits[0].Revision
-	return r.commits[first-start : last+1-start], true
+	return r.commits[first-r.commits[0].Revision : n : n], true
 }
 
-// flights returns the commits from a revision up to another with their data, by the
-// Writes that they are of.
-func (r *recent) flights(shard int, first, last driver.Revision) (list []driver.Flight, ok bool) {
-	commits, ok := r.from(first, last)
-	if !ok {
-		return nil, false
-	}
-	if len(commits) == 0 {
-		return []driver.Flight{{Batch: driver.Batch{Shard: shard, First: first}}}, true
-	}
-	at := int(commits[0].Revision - r.commits[0].Revision)
-	commits = slices.Clone(commits)
-	for i := range commits {
-		commits[i].Data = r.data[at+i]
-		write := r.writes[at+i]
-		if n := len(list); n == 0 || list[n-1].Write != write {
-			list = append(list, driver.Flight{Write: write, Batch: driver.Batch{Shard: shard, First: commits[i].Revision}})
+// flights adds what is under way from a revision on up to another, and takes its size
+// from the room that there is. ok is false when some of it is not kept, or there is no
+// room.
+func (r *recent) flights(to []driver.Flight, shard int, first, last driver.Revision, room *int) (list []driver.Flight, ok bool) {
+	left, had := *room, len(to)
+	for i := range r.ahead {
+		a := &r.ahead[i]
+		if a.last() < first {
+			continue
 		}
-		b := &list[len(list)-1].Batch
-		b.Commits = commits[i-len(b.Commits) : i+1]
+		f := a.Flight
+		if f.Batch.First < first {
+			f.Batch.Commits, f.Batch.First = f.Batch.Commits[first-f.Batch.First:], first
+		}
+		if f.Batch.First != first {
+			return to[:had], false
+		}
+		if left -= a.size; left < 0 {
+			return to[:had], false
+		}
+		to, first = append(to, f), a.last()+1
 	}
-	return list, true
-}
-
-// own makes what a refusal tells the receiver's own.
-func own(e *driver.TailError) {
-	for i := range e.News {
-		e.News[i].Commits = clone(e.News[i].Commits)
+	if first != last+1 {
+		return to[:had], false
 	}
-	for i := range e.Ahead {
-		e.Ahead[i].Batch.Commits = clone(e.Ahead[i].Batch.Commits)
+	if len(to) == had {
+		to = append(to, driver.Flight{Batch: driver.Batch{Shard: shard, First: first}})
 	}
+	*room = left
+	return to, true
 }

@@ -3,7 +3,6 @@ package remotelog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"testing"
 
@@ -15,27 +14,49 @@ import (
 func TestNewsAreBounded(t *testing.T) {
 	t.Parallel()
 	var r recent
-	for rev := driver.Revision(1); rev <= 500; rev++ {
-		r.add([16]byte{1}, &driver.Batch{First: rev, Commits: []driver.Commit{{Revision: rev, Data: make([]byte, 1000)}}})
+	add := func(rev driver.Revision, size int) {
+		r.add([16]byte{1}, &driver.Batch{First: rev, Commits: []driver.Commit{{Revision: rev, Data: make([]byte, size)}}})
 	}
-	if _, ok := r.from(1, 500); ok || r.size > keptNews {
+	for rev := driver.Revision(1); rev <= 1000; rev++ {
+		if add(rev, 1000); rev%100 != 0 {
+			r.land(rev)
+		}
+	}
+	if _, ok := r.from(1, 999); ok || r.size > keptNews {
 		t.Errorf("%d bytes are kept, the first one too: %v", r.size, ok)
 	}
-	got, ok := r.from(490, 500)
-	if !ok || len(got) != 11 || got[0].Revision != 490 {
-		t.Errorf("from 490: %d, %v", len(got), ok)
+	got, ok := r.from(990, 999)
+	if !ok || len(got) != 10 || got[0].Revision != 990 || got[0].Data != nil {
+		t.Errorf("from 990: %d, %v", len(got), ok)
 	}
-	if got, ok := r.from(501, 500); !ok || len(got) != 0 {
+	if got, ok := r.from(1000, 999); !ok || len(got) != 0 {
 		t.Errorf("from behind the end: %d, %v", len(got), ok)
 	}
-	r.add([16]byte{1}, &driver.Batch{First: 501, Commits: []driver.Commit{{Revision: 501, Data: make([]byte, keptNews+1)}}})
-	if _, ok := r.from(501, 501); ok {
+	room := 2000
+	if list, ok := r.flights(nil, 0, 1000, 1000, &room); !ok || len(list) != 1 || list[0].Batch.First != 1000 || room > 1000 {
+		t.Errorf("under way: %v, %v, room for %d is left", list, ok, room)
+	}
+	if list, ok := r.flights(nil, 0, 1000, 1000, &room); ok || len(list) > 0 {
+		t.Errorf("without room: %v, %v", list, ok)
+	}
+	for rev := driver.Revision(1001); rev <= 1100; rev++ {
+		add(rev, 1000)
+	}
+	room = 1 << 20
+	if list, ok := r.flights(nil, 0, 1000, 1100, &room); ok || len(list) > 0 || r.size > keptNews {
+		t.Errorf("under way, of more than is kept: %d, %v; %d bytes are kept", len(list), ok, r.size)
+	}
+	if list, ok := r.flights(nil, 0, 1090, 1100, &room); !ok || len(list) != 11 {
+		t.Errorf("under way, the last ones: %d, %v", len(list), ok)
+	}
+	add(1101, keptNews+1)
+	if r.land(1101); r.size != 0 {
 		t.Error("a commit that is too large is kept")
 	}
-	r.add([16]byte{1}, &driver.Batch{First: 502, Commits: []driver.Commit{{Revision: 502}}})
-	r.add([16]byte{1}, &driver.Batch{First: 504, Commits: []driver.Commit{{Revision: 504}}})
-	if got, ok := r.from(502, 504); ok {
-		t.Errorf("behind a hole: %v", fmt.Sprint(got))
+	add(1102, 0)
+	add(1104, 0)
+	if r.land(1104); len(r.commits) != 1 {
+		t.Errorf("over a hole: %v", r.commits)
 	}
 }
 

@@ -77,12 +77,7 @@ func given(err error) error {
 }
 
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
-	err := w.handler.write(ctx, w.party, x)
-	var tail *driver.TailError
-	if errors.As(err, &tail) {
-		own(tail)
-	}
-	return given(err)
+	return given(w.handler.write(ctx, w.party, x))
 }
 
 func (w *owner) tail(ctx context.Context, shard int) (driver.Revision, error) {

@@ -30,6 +30,7 @@ type session struct {
 const (
 	maxRoom      = 1024             // tokens of one client; what needs more waits on the wire
 	tokenBytes   = 64 << 10         // of a Write that cost a further token
+	sharedBody   = 16 << 10         // of a Write, up to which others are told parts of its very memory
 	maxRequests  = 512              // iterations and watches of one client; more are refused
 	silence      = 30 * time.Second // after which a client is taken for dead
 	finishWithin = 5 * time.Second  // for the Writes under way when the server closes
@@ -81,7 +82,8 @@ func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error 
 		if err := d.done(); err != nil {
 			return err
 		}
-		return s.write(ctx, wg, f.id, &w, 1+len(f.body)/tokenBytes)
+		lent := len(f.body) > sharedBody
+		return s.write(ctx, wg, &task{id: f.id, tokens: 1 + len(f.body)/tokenBytes, waiter: waiter{party: s.party, write: &w, lent: lent}})
 	case askTail:
 		shard := d.int(maxShard)
 		if err := d.done(); err != nil {
@@ -151,27 +153,26 @@ func (s *session) done(tokens int) {
 
 // write brings a Write to the store. It is not taken back when the client goes away:
 // nobody knows any more whether it was answered.
-func (s *session) write(ctx context.Context, wg *sync.WaitGroup, id uint64, w *driver.Write, tokens int) error {
-	if ok, err := s.begin(ctx, id, tokens); !ok {
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) error {
+	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
 		return err
 	}
-	t := task{id: id, tokens: tokens, waiter: waiter{party: s.party, write: w}}
 	t.waiter.decided = func(err error) {
 		switch {
 		case err == nil:
 			select {
-			case s.tasks <- &t: // somebody has nothing to do
+			case s.tasks <- t: // somebody has nothing to do
 			default:
-				wg.Go(func() { s.work(ctx, &t) })
+				wg.Go(func() { s.work(ctx, t) })
 			}
 		case s.link.clogged(): // whoever tells it has no time
-			wg.Go(func() { s.end(&t, err) })
+			wg.Go(func() { s.end(t, err) })
 		default:
-			s.end(&t, err)
+			s.end(t, err)
 		}
 	}
-	if err := s.h.mayWrite(w); err != nil {
-		s.end(&t, err)
+	if err := s.h.mayWrite(t.write); err != nil {
+		s.end(t, err)
 		return nil
 	}
 	s.h.turns.ask(&t.waiter)

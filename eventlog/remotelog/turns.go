@@ -35,6 +35,7 @@ type turns struct {
 	last   *flight // the one that was admitted last
 	mark   [8]byte // of the names of flights: nobody else gives such
 	names  uint64
+	asked  uint64 // refusals
 	told   []decision
 
 	holder *party    // whose turn it is; nil: nobody's
@@ -50,6 +51,7 @@ type lane struct {
 	flights int             // Writes with commits that are with the store
 	turn    *party          // for whom it is kept free
 	waiting int             // Writes in line that want it
+	asked   uint64          // the last refusal of a Write that wants it
 	recent  recent          // up to ahead, or to where one failed
 }
 
@@ -86,6 +88,7 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
+	lent    bool        // its memory is somebody else's, or holds more than its commits
 	flight  *flight     // when it was admitted
 	decided func(error) // told once; nil: it may go on
 }
@@ -101,7 +104,7 @@ func newTurns(chains bool, tails func(shard int) (driver.Revision, error)) *turn
 // would give too.
 func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
 	decided := make(chan error, 1)
-	wt := &waiter{party: p, write: w, decided: func(err error) { decided <- err }}
+	wt := &waiter{party: p, write: w, lent: true, decided: func(err error) { decided <- err }}
 	t.ask(wt)
 	select {
 	case err := <-decided:
@@ -351,7 +354,11 @@ func (t *turns) admit(wt *waiter) {
 		ln := t.lane(b.Shard)
 		ln.flights++
 		if ln.ahead = b.First - 1 + driver.Revision(len(b.Commits)); t.others > 0 {
-			ln.recent.add(name, b)
+			kept := *b
+			if wt.lent {
+				kept.Commits = clone(b.Commits)
+			}
+			ln.recent.add(name, &kept)
 		}
 	}
 	wt.flight = &flight{started: make(chan struct{})}
@@ -442,11 +449,13 @@ func (t *turns) give(wt *waiter) {
 func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) {
 	b := &wt.write.Batches[refused]
 	e = &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
-	room, own := toldNews, make(map[int]bool, len(wt.write.Batches))
+	t.asked++
+	room := toldNews
+	e.News, e.Ahead = make([]driver.Batch, 0, len(wt.party.known)), make([]driver.Flight, 0, len(wt.party.known))
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		ln := t.lane(b.Shard)
-		own[b.Shard] = true
+		ln.asked = t.asked
 		if ln.knows(b) {
 			t.tell(e, wt, b.Shard, b.First, &room)
 		}
@@ -455,9 +464,9 @@ func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) 
 		}
 	}
 	for shard, rev := range wt.party.known { // it is likely to want them next
-		if t.lanes[shard] == nil {
+		if ln := t.lanes[shard]; ln == nil {
 			delete(wt.party.known, shard)
-		} else if !own[shard] {
+		} else if ln.asked != t.asked {
 			t.tell(e, wt, shard, rev+1, &room)
 		}
 	}
@@ -480,13 +489,7 @@ func (t *turns) tell(e *driver.TailError, wt *waiter, shard int, first driver.Re
 	if ln.flights == 0 || !t.chains || !wt.write.TakesAhead {
 		return
 	}
-	list, ok := ln.recent.flights(shard, max(first, ln.tail+1), ln.ahead)
-	for i := range list {
-		*room -= costs(list[i].Batch.Commits)
-	}
-	if ok && *room >= 0 {
-		e.Ahead = append(e.Ahead, list...)
-	}
+	e.Ahead, _ = ln.recent.flights(e.Ahead, shard, max(first, ln.tail+1), ln.ahead, room)
 }
 
 // leave notes what the store answered to w.
