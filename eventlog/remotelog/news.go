@@ -157,6 +157,9 @@ func (r *recent) by(write [16]byte, rev driver.Revision) bool {
 // some are not kept, or the first revision is not one that the shard could go on with.
 func (r *recent) from(first, tail driver.Revision) (commits []driver.Commit, ok bool) {
 	n := len(r.commits)
+	if n == 0 && len(r.ahead) > 0 && first == tail+1 && r.ahead[0].Batch.First == first {
+		return nil, true
+	}
 	if n == 0 || first < r.commits[0].Revision || first > tail+1 || r.commits[n-1].Revision != tail {
 		return nil, false
 	}
