@@ -48,7 +48,8 @@ type Key struct {
 
 // A Commit is the atomic unit of a shard. Data is opaque to the store. Keys are
 // written, and not returned by reads: whoever wrote Data can derive them. Time, too, is
-// in Data: the store does not keep it, but tells others of it (see [TailError]). What a read yields is the reader's own: the driver never changes it later.
+// in Data: the store does not keep it, but tells others of it (see [TailError]). What a
+// read yields is the reader's own: the driver never changes it later.
 type Commit struct {
 	Revision Revision
 	Data     []byte
@@ -224,9 +225,9 @@ var (
 // A store that has it at hand says what the writer did not know, so that it need
 // not ask: News has, for any of the shards of the Write, what a Read from the
 // refused batch's First would yield now, up to the shard's tail, with keys and time in
-// place of the data. It is durable and the receiver's own. A shard that is not in News may or may not have moved;
-// one that has an entry without commits has not. Of other shards it may have what a
-// Read from any First would yield.
+// place of the data. It is durable, and nobody changes it: others may be told the same.
+// A shard that is not in News may or may not have moved; one that has an entry without
+// commits has not. Of other shards it may have what a Read from any First would yield.
 //
 // A store that decides on one Write behind the other may say too what it has not
 // decided on, if the Write takes it: Ahead has, for any of these shards, the commits behind the tail, or
