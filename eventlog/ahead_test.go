@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -91,6 +92,43 @@ func exported(t *testing.T, ctx context.Context, l *eventlog.Log) string {
 		}
 	}
 	return strings.Join(list, " ")
+}
+
+// TestToldBesideThatItFailed: who was told, beside a refusal in another shard, of a commit
+// under way, and beside the next one that nothing is under way there any more, neither
+// sees it nor stands behind it.
+func TestToldBesideThatItFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, o := memlog.NewStore(), eventlog.Options{Shards: 2}
+		here, answers := answered(t, store, o)
+		there, _ := answered(t, store, o)
+		mine, theirs := inShard(here, 0, "mine"), inShard(here, 1, "theirs")
+		add(t, here, mine, "0")
+		x := failed(t, store, theirs, "X")
+		nothing := driver.Batch{Shard: 1, First: x.Batch.First}
+		answers.say(told(1, x), func(driver.Write) error {
+			add(t, there, mine, "1")
+			return &driver.TailError{Tail: 2, News: []driver.Batch{nothing}}
+		})
+		add(t, here, mine, "2")
+		update(t, here, func(tx *eventlog.Tx) error {
+			d, err := diaries.Load(tx, theirs)
+			if err == nil && d.Text != "" {
+				t.Errorf("seen: %q", d.Text)
+			}
+			return errors.Join(err, tx.Append(theirs, entry{"3"}))
+		})
+		for _, w := range answers.writes() {
+			for _, b := range w.Batches {
+				if b.Behind != [16]byte{} {
+					t.Errorf("shard %d stands behind what has failed", b.Shard)
+				}
+			}
+		}
+		want(t, here, theirs, "3")
+		want(t, here, mine, "0 1 2")
+	})
 }
 
 // TestFillersAreLater: what fills the place of a write that stood behind one that failed
