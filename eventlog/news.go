@@ -175,7 +175,7 @@ func newTeller(refusal *driver.TailError) *teller {
 	return x
 }
 
-// cut takes the first n of what there is memory for, or makes some.
+// cut takes memory for n of what there is, or makes some.
 func cut[T any](room *[]T, n int) []T {
 	if n > len(*room) {
 		return make([]T, 0, n)
@@ -188,14 +188,14 @@ func cut[T any](room *[]T, n int) []T {
 // takeAhead adds the commits of a flight to those that are under way in a lane. ok is false
 // when they are not what this program would write.
 func (x *teller) takeAhead(l *Log, ahead []*part, ln *lane, f *driver.Flight) (_ []*part, ok bool) {
+	parts := cut(&x.parts, len(f.Batch.Commits))
 	for _, raw := range f.Batch.Commits {
 		if checkStored(ln.shard, raw.Revision, raw.Data) != nil || raw.Time == 0 || l.clock.ahead(raw.Time, l.opts.MaxSkew) != nil {
 			return ahead, false
 		}
 		l.clock.observe(raw.Time)
-		p := &cut(&x.parts, 1)[:1][0]
-		*p = part{lane: ln, rev: raw.Revision, time: raw.Time, keys: raw.Keys, was: cut(&x.marks, len(raw.Keys)), write: f.Write, raw: raw.Data}
-		ahead = append(ahead, p)
+		parts = append(parts, part{lane: ln, rev: raw.Revision, time: raw.Time, keys: raw.Keys, was: cut(&x.marks, len(raw.Keys)), write: f.Write, raw: raw.Data})
+		ahead = append(ahead, &parts[len(parts)-1])
 	}
 	return ahead, true
 }
