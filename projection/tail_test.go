@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,11 @@ import (
 func TestTailsCost(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store, looks := memlog.NewStore(), 0
+		store := memlog.NewStore()
+		var looks atomic.Int64
 		d := drivertest.NewFaulty(store.Open(), func(c drivertest.Call) drivertest.Fault {
 			if c.Method == "Tail" {
-				looks++
+				looks.Add(1)
 			}
 			return drivertest.Fault{Kind: drivertest.Hide}
 		})
@@ -41,7 +43,7 @@ func TestTailsCost(t *testing.T) {
 			tails.follow(ctx)
 		}()
 		synctest.Wait()
-		looks = 0
+		looks.Store(0)
 		write := func(l *eventlog.Log) {
 			t.Helper()
 			for i := range 50 {
@@ -58,14 +60,14 @@ func TestTailsCost(t *testing.T) {
 			return n
 		}
 		write(l)
-		if known() != 50 || looks != 0 {
-			t.Errorf("%d own commits are known by %d looks, want 50 by none", known(), looks)
+		if known() != 50 || looks.Load() != 0 {
+			t.Errorf("%d own commits are known by %d looks, want 50 by none", known(), looks.Load())
 		}
 		write(other)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if known() != 100 || looks != l.Shards() {
-			t.Errorf("%d commits are known by %d looks, want 100 by %d", known(), looks, l.Shards())
+		if known() != 100 || looks.Load() != int64(l.Shards()) {
+			t.Errorf("%d commits are known by %d looks, want 100 by %d", known(), looks.Load(), l.Shards())
 		}
 		cancel()
 		<-done
