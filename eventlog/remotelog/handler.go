@@ -104,7 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Warn("a client of the log was refused", "remote", r.RemoteAddr, "err", err)
 		return
 	}
-	s := &session{h: h, requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom), tasks: make(chan *task)}
+	s := &session{h: h, requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom), tasks: make(chan *task), reads: make(chan struct{}), over: make(chan error, 1)}
 	if !h.enter(s) {
 		http.Error(w, "the log is being closed", http.StatusServiceUnavailable)
 		return

@@ -19,6 +19,8 @@ type session struct {
 	party *party
 	room  chan struct{} // tokens of the Writes and questions under way
 	tasks chan *task    // to those who wait for one
+	reads chan struct{} // to those who wait: to read on
+	over  chan error    // why the reading ended
 
 	mu        sync.Mutex
 	requests  map[uint64]*request // iterations and watches under way
@@ -42,7 +44,8 @@ func (s *session) run() {
 	stop := context.AfterFunc(ctx, func() { s.link.end(errGone) })
 	var wg sync.WaitGroup
 	wg.Go(s.link.run)
-	err := s.read(ctx, &wg)
+	wg.Go(func() { s.attend(ctx, &wg, nil) })
+	err := <-s.over
 	s.link.end(err)
 	cancel()
 	stop()
@@ -54,36 +57,72 @@ func (s *session) run() {
 	}
 }
 
-// read takes frames until the connection ends.
-func (s *session) read(ctx context.Context, wg *sync.WaitGroup) error {
+// attend works on a Write, or reads if there is none, and then does what is next. One
+// goroutine of a session reads. Who has read a Write that goes to the store at once
+// works on it, and another one reads on: to wake that up takes as long as a sync.
+func (s *session) attend(ctx context.Context, wg *sync.WaitGroup, t *task) {
+	for {
+		if t == nil {
+			var err error
+			if t, err = s.read(ctx, wg); err != nil {
+				s.over <- err
+				return
+			}
+			select {
+			case s.reads <- struct{}{}:
+			default:
+				wg.Go(func() { s.attend(ctx, wg, nil) })
+			}
+		}
+		s.end(t, s.h.turns.carry(&t.waiter, s.h.start(context.Background(), t.write)))
+		select { // a goroutine that has grown costs less than a new one
+		case t = <-s.tasks:
+		case <-s.reads:
+			t = nil
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// read takes frames until one brings a Write that goes to the store at once, or the
+// connection ends.
+func (s *session) read(ctx context.Context, wg *sync.WaitGroup) (*task, error) {
 	for {
 		if err := s.link.expect(silence); err != nil {
-			return err
+			return nil, err
 		}
 		f, err := readFrame(s.link.in)
 		if err != nil {
 			if err == io.EOF {
 				err = errGone
 			}
-			return err
+			return nil, err
 		}
-		if err := s.serve(ctx, wg, f); err != nil {
-			return err
+		if t, err := s.serve(ctx, wg, f); t != nil || err != nil {
+			return t, err
 		}
 	}
 }
 
-// serve begins to do what a frame asks for. An error ends the connection.
-func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) error {
+// serve begins to do what a frame asks for. A Write that goes to the store at once is
+// left to the caller. An error ends the connection.
+func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) (*task, error) {
+	if f.kind != askWrite {
+		return nil, s.serveOther(ctx, wg, f)
+	}
+	d := &decoder{b: f.body}
+	w := d.write()
+	if err := d.done(); err != nil {
+		return nil, err
+	}
+	lent := len(f.body) > sharedBody
+	return s.write(ctx, wg, &task{id: f.id, tokens: 1 + len(f.body)/tokenBytes, waiter: waiter{party: s.party, write: &w, lent: lent}})
+}
+
+func (s *session) serveOther(ctx context.Context, wg *sync.WaitGroup, f frame) error {
 	d := &decoder{b: f.body}
 	switch f.kind {
-	case askWrite:
-		w := d.write()
-		if err := d.done(); err != nil {
-			return err
-		}
-		lent := len(f.body) > sharedBody
-		return s.write(ctx, wg, &task{id: f.id, tokens: 1 + len(f.body)/tokenBytes, waiter: waiter{party: s.party, write: &w, lent: lent}})
 	case askTail:
 		shard := d.int(maxShard)
 		if err := d.done(); err != nil {
@@ -151,32 +190,42 @@ func (s *session) done(tokens int) {
 	}
 }
 
-// write brings a Write to the store. It is not taken back when the client goes away:
-// nobody knows any more whether it was answered.
-func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) error {
+// write lets a Write stand in line. If it goes to the store at once it is left to the
+// caller. It is not taken back when the client goes away: nobody knows any more whether
+// it was answered.
+func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) (*task, error) {
 	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
-		return err
+		return nil, err
+	}
+	refuse := func(err error) {
+		if s.link.clogged() { // whoever tells it has no time
+			wg.Go(func() { s.end(t, err) })
+		} else {
+			s.end(t, err)
+		}
 	}
 	t.waiter.decided = func(err error) {
-		switch {
-		case err == nil:
-			select {
-			case s.tasks <- t: // somebody has nothing to do
-			default:
-				wg.Go(func() { s.work(ctx, t) })
-			}
-		case s.link.clogged(): // whoever tells it has no time
-			wg.Go(func() { s.end(t, err) })
+		if err != nil {
+			refuse(err)
+			return
+		}
+		select {
+		case s.tasks <- t: // somebody has nothing to do
 		default:
-			s.end(t, err)
+			wg.Go(func() { s.attend(ctx, wg, t) })
 		}
 	}
 	if err := s.h.mayWrite(t.write); err != nil {
 		s.end(t, err)
-		return nil
+		return nil, nil
 	}
-	s.h.turns.ask(&t.waiter)
-	return nil
+	switch decided, err := s.h.turns.ask(&t.waiter); {
+	case decided && err != nil:
+		refuse(err)
+	case decided:
+		return t, nil
+	}
+	return nil, nil
 }
 
 // A task is a Write to bring to the store.
@@ -190,19 +239,6 @@ type task struct {
 func (s *session) end(t *task, err error) {
 	s.answer(t.id, nil, err)
 	s.done(t.tokens)
-}
-
-// work does one task after the other. Whoever has done one waits for the next: a
-// goroutine that has grown costs less than a new one.
-func (s *session) work(ctx context.Context, t *task) {
-	for {
-		s.end(t, s.h.turns.carry(&t.waiter, s.h.start(context.Background(), t.write)))
-		select {
-		case t = <-s.tasks:
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // mayWrite checks w before it stands in line.

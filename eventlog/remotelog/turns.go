@@ -90,7 +90,7 @@ type waiter struct {
 	write   *driver.Write
 	lent    bool        // its memory is somebody else's, or holds more than its commits
 	flight  *flight     // when it was admitted
-	decided func(error) // told once; nil: it may go on
+	decided func(error) // told once if it has to wait; nil: it may go on
 }
 
 func newTurns(chains bool, tails func(shard int) (driver.Revision, error)) *turns {
@@ -105,7 +105,12 @@ func newTurns(chains bool, tails func(shard int) (driver.Revision, error)) *turn
 func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
 	decided := make(chan error, 1)
 	wt := &waiter{party: p, write: w, lent: true, decided: func(err error) { decided <- err }}
-	t.ask(wt)
+	if now, err := t.ask(wt); now {
+		if err != nil {
+			return err
+		}
+		return t.carry(wt, start)
+	}
 	select {
 	case err := <-decided:
 		if err != nil {
@@ -186,15 +191,13 @@ func (t *turns) unlock() {
 	}
 }
 
-// ask lets a Write wait for its turn.
-func (t *turns) ask(wt *waiter) {
+// ask decides on a Write at once, or lets it wait for its turn and be told.
+func (t *turns) ask(wt *waiter) (decided bool, err error) {
 	if !concerned(wt.write) {
-		wt.decided(nil)
-		return
+		return true, nil
 	}
 	if err := t.learn(wt.write); err != nil {
-		wt.decided(err)
-		return
+		return true, err
 	}
 	t.mu.Lock()
 	defer t.unlock()
@@ -208,10 +211,11 @@ func (t *turns) ask(wt *waiter) {
 			p.known[b.Shard] = b.First - 1
 		}
 	}
-	if !t.decide(wt, len(t.line) == 0) {
+	if decided, err = t.try(wt, len(t.line) == 0); !decided {
 		t.wait(wt)
 	}
 	t.advance() // its turn may have ended
+	return decided, err
 }
 
 // lane returns a shard's lane. The caller holds the lock, as of all that follows.
@@ -285,15 +289,6 @@ func (t *turns) name() (name [16]byte) {
 	copy(name[:], t.mark[:])
 	binary.BigEndian.PutUint64(name[8:], t.names)
 	return name
-}
-
-// decide decides on a Write, if that is possible, and notes it to be told.
-func (t *turns) decide(wt *waiter, first bool) bool {
-	decided, err := t.try(wt, first)
-	if decided {
-		t.told = append(t.told, decision{wt.decided, err})
-	}
-	return decided
 }
 
 // A decision on a Write is to be told when the lock is free.
@@ -555,10 +550,12 @@ func (t *turns) advance() {
 			}
 			return // the first one waits for a shard
 		}
-		if !t.decide(wt, first) {
+		decided, err := t.try(wt, first)
+		if !decided {
 			i++
 			continue
 		}
+		t.told = append(t.told, decision{wt.decided, err})
 		t.drop(i)
 		i = 0
 	}
