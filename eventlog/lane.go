@@ -262,15 +262,15 @@ func (p *part) number() {
 	}
 }
 
-// expect puts commits of another process behind what is durable, which will be so
-// unless that process's write fails. Nothing else is pending. The caller holds the lock.
+// expect puts commits of another process behind what is there, which will be durable
+// unless that process's write fails. Only others' are pending. The caller holds the lock.
 func (ln *lane) expect(foreign []*part) {
 	for _, p := range foreign {
 		p.was = ln.window.add(p.keys, p.time, p.was[:0])
 		ln.next, ln.lastTime = p.rev, max(ln.lastTime, p.time)
 	}
 	ln.pending = append(ln.pending, foreign...)
-	ln.foreign = len(foreign)
+	ln.foreign += len(foreign)
 }
 
 // again returns p to be placed anew. Who saw it before keeps what it saw, and the store

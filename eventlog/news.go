@@ -12,6 +12,8 @@ type news struct {
 	lane      *lane
 	floor     driver.Revision // commits up to here are not among them
 	floorTime int64
+	stand     int // of those that it was told of ahead, the first ones, so many are still there
+	durable   int // of these: all or none
 	commits   []newCommit
 	ahead     []*part // under way behind these
 }
@@ -22,7 +24,17 @@ type newCommit struct {
 }
 
 // tail is the last durable revision that they tell of.
-func (n *news) tail() driver.Revision { return n.floor + driver.Revision(len(n.commits)) }
+func (n *news) tail() driver.Revision {
+	return n.floor + driver.Revision(n.durable+len(n.commits))
+}
+
+// next is the revision behind all that they tell of.
+func (n *news) next() driver.Revision {
+	return n.tail() + driver.Revision(n.stand-n.durable+len(n.ahead)) + 1
+}
+
+// any reports whether they tell of anything.
+func (n *news) any() bool { return n.stand+len(n.commits)+len(n.ahead) > 0 }
 
 // fetchNews returns what a refused group did not know.
 func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
@@ -37,7 +49,7 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 		if err != nil {
 			return nil, fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
-		moved = moved || len(n.commits)+len(n.ahead) > 0
+		moved = moved || n.any()
 		out = append(out, n)
 	}
 	if !moved {
@@ -65,7 +77,7 @@ func (l *Log) newsBeside(out []news, g *group, x *teller) ([]news, error) {
 			return fmt.Errorf("catch up with shard %d: %w", ln.shard, err)
 		}
 		l.mu.Lock()
-		if len(n.commits)+len(n.ahead) > 0 || ok && ln.foreign > 0 { // what was told before has failed
+		if n.any() || ok && ln.foreign > 0 { // what was told before has failed
 			out = append(out, n)
 		}
 		l.mu.Unlock()
@@ -101,13 +113,11 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, x *teller)
 	i := slices.IndexFunc(x.News, func(b driver.Batch) bool { return b.Shard == ln.shard && b.First <= first })
 	if i >= 0 {
 		ok = true
-		n.commits = cut(&x.commits, len(behind)+len(x.News[i].Commits))
-		l.mu.Lock()
-		for _, p := range behind { // so it is durable
-			n.commits = append(n.commits, newCommit{p.keys, p.time})
+		n.stand, n.durable = len(behind), len(behind)
+		for _, p := range behind {
 			l.see(ln.shard, p.rev)
 		}
-		l.mu.Unlock()
+		n.commits = cut(&x.commits, len(x.News[i].Commits))
 		for _, raw := range x.News[i].Commits {
 			switch {
 			case raw.Revision <= n.tail():
@@ -129,9 +139,9 @@ func (l *Log) toldOf(ln *lane, first driver.Revision, behind []*part, x *teller)
 			continue
 		}
 		if !ok && f.Batch.First == first { // what it stood behind is still under way
-			n.ahead, ok = slices.Clip(behind), true
+			n.stand, ok = len(behind), true
 		}
-		if f.Batch.First != n.tail()+driver.Revision(len(n.ahead))+1 {
+		if f.Batch.First != n.next() {
 			break
 		}
 		if n.ahead, ok = x.takeAhead(l, n.ahead, ln, f); !ok {
@@ -229,23 +239,28 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 	return n, nil
 }
 
-// learn puts durable commits of another writer into a lane that has nothing
-// pending.
+// learn brings a lane of whose own commits none is pending to what is new.
 func (ln *lane) learn(n news) {
+	ln.rewind(n.stand)
 	if n.floor > ln.tail {
 		ln.window = newWindow(n.floor, n.floorTime)
-		ln.lastTime = n.floorTime
+		ln.lastTime, ln.tailTime = n.floorTime, n.floorTime
 		ln.recent = recent{}
 	}
+	for _, p := range ln.pending[:n.durable] {
+		ln.recent.interrupt(p.keys)
+		ln.tailTime = p.time
+	}
+	ln.pending = slices.Delete(ln.pending, 0, n.durable)
 	var was []mark // nobody undoes what is durable
 	for _, c := range n.commits {
 		was = ln.window.add(c.keys, c.time, was[:0])
 		ln.recent.interrupt(c.keys)
 		ln.lastTime = max(ln.lastTime, c.time)
+		ln.tailTime = ln.lastTime
 	}
-	ln.tailTime = ln.lastTime
-	ln.tail = n.floor + driver.Revision(len(n.commits))
-	ln.next = ln.tail
+	ln.tail, ln.foreign = n.tail(), n.stand-n.durable
+	ln.next = ln.tail + driver.Revision(ln.foreign)
 	ln.window.evict(ln.tail)
 	ln.expect(n.ahead)
 	ln.moved()

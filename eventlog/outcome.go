@@ -232,7 +232,6 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 		ln.rewind(ln.foreign)
 	}
 	for _, n := range news {
-		n.lane.rewind(0)
 		n.lane.learn(n)
 	}
 	inGroup := len(g.members) // waiting starts with them

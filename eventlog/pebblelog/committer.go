@@ -3,7 +3,6 @@ package pebblelog
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -89,9 +88,6 @@ func (c *committer) join(r *request) bool {
 
 // lead writes the group that starts with r and hands the lead on.
 func (c *committer) lead(l *Log, r *request) {
-	// Callers of the last group are just waking up; two turns let them join.
-	runtime.Gosched()
-	runtime.Gosched()
 	members := c.take()
 	c.write(l, members)
 	if next := c.next(); next != nil {
