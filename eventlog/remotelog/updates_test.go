@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +29,10 @@ const (
 	gaveUp   = "a caller gave up"
 )
 
-const updatedStreams = 5
+const (
+	updatedStreams = 5
+	streamSteps    = 2000 // all in all; then there are new ones, for who is new reads a stream from its beginning
+)
 
 // A step counts on in its stream, and says how far another one was.
 type step struct {
@@ -51,7 +53,14 @@ var counters = eventlog.Table[int]{Name: "counters"}
 
 type updates struct{ *soak }
 
-func updatedStream() string { return "s" + strconv.Itoa(rand.IntN(updatedStreams)) }
+func updatedStream(generation, i int) string { return fmt.Sprintf("s%d.%d", generation, i) }
+
+// stream is one of those that are updated now.
+func (s *updates) stream() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return updatedStream(len(s.acked)/streamSteps, rand.IntN(updatedStreams))
+}
 
 func (s *updates) openLog(d *Log) (*eventlog.Log, error) {
 	return eventlog.Open(s.t.Context(), d, &eventlog.Options{Shards: 3, Attempts: 1000})
@@ -88,7 +97,7 @@ func (s *updates) update(l *eventlog.Log, id string) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	kinds := []updating{alone, alone, besideOther, s.withTable(), two, onlyReads}
-	do, a, b := kinds[rand.IntN(len(kinds))], updatedStream(), updatedStream()
+	do, a, b := kinds[rand.IntN(len(kinds))], s.stream(), s.stream()
 	var ids []string
 	_, err := l.Update(ctx, func(tx *eventlog.Tx) (err error) {
 		ids, err = do(tx, id, a, b)
@@ -187,8 +196,10 @@ func (s *updates) verify() {
 	}
 	found := make(map[string]int)
 	s.verifyStream(l, "counted", found)
-	for i := range updatedStreams {
-		s.verifyStream(l, fmt.Sprint("s", i), found)
+	for generation := range len(s.acked)/streamSteps + 1 {
+		for i := range updatedStreams {
+			s.verifyStream(l, updatedStream(generation, i), found)
+		}
 	}
 	for id := range found {
 		if whole, half := strings.CutSuffix(id, "+"); half && found[whole] == 0 {
