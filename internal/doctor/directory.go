@@ -29,6 +29,7 @@ func Directory(ctx context.Context, dir string) (r Report) {
 		return r
 	}
 	r.shared(d.Dir())
+	r.guarded(d.Dir())
 	r.space(ctx, d)
 	l, err := eventlog.Open(ctx, d, nil)
 	if err != nil {
@@ -48,6 +49,14 @@ func (r *Report) shared(dir string) {
 		r.Add("directory", Good, "", "%s can be opened; which process has it is not known", dir)
 	default:
 		r.Add("directory", Good, "", "%s can be opened: process %d on %s has it since %s and shares it: %s", dir, h.PID, h.Host, h.Since.Format(time.RFC3339), h.Command)
+	}
+}
+
+// guarded warns of a directory that anybody may write in.
+func (r *Report) guarded(dir string) {
+	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 {
+		r.Add("permissions", Warning, "take that right away from others (chmod o-w)",
+			"everybody may write in %s: it is not shared between processes, and anybody can damage it", dir)
 	}
 }
 

@@ -2,6 +2,8 @@ package doctor_test
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -31,5 +33,21 @@ func TestHeld(t *testing.T) {
 	}
 	if r := doctor.Directory(t.Context(), t.TempDir()); level(t, r, "directory") != doctor.Bad {
 		t.Errorf("no log: %+v", r)
+	}
+}
+
+// TestOpenToEverybody: a directory in which everybody may write is warned of.
+func TestOpenToEverybody(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d, err := pebblelog.Open(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.Close(), os.Chmod(dir, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if r := doctor.Directory(t.Context(), dir); level(t, r, "permissions") != doctor.Warning {
+		t.Errorf("%+v", r)
 	}
 }
