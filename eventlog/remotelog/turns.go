@@ -3,8 +3,6 @@ package remotelog
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -42,23 +40,6 @@ type turns struct {
 	kept   []int     // shards that are kept free for it
 	until  time.Time // it is awaited until then
 	timer  *time.Timer
-}
-
-// A lane is how it stands with a shard.
-type lane struct {
-	tail    driver.Revision // at least; exact where Writes chain
-	ahead   driver.Revision // where it will be when all that is under way succeeds
-	flights int             // Writes with commits that are with the store
-	turn    *party          // for whom it is kept free
-	waiting int             // Writes in line that want it
-	asked   uint64          // the last refusal of a Write that wants it
-	recent  recent          // up to ahead, or to where one failed
-}
-
-// A flight is a Write that was admitted to the store.
-type flight struct {
-	before  *flight       // the one admitted before, until this one is started
-	started chan struct{} // closed when the store has it
 }
 
 // A party is a process that writes.
@@ -125,23 +106,6 @@ func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() 
 		}
 	}
 	return t.carry(wt, start)
-}
-
-// carry brings a Write to the store that has been admitted.
-func (t *turns) carry(wt *waiter, start func() (wait func() error)) error {
-	f := wt.flight
-	if f == nil {
-		return start()()
-	}
-	if f.before != nil {
-		<-f.before.started
-		f.before = nil
-	}
-	wait := start()
-	close(f.started)
-	err := wait()
-	t.leave(wt.party, wt.write, err)
-	return err
 }
 
 // concerned reports whether w commits, or stands behind a Write under way.
@@ -218,79 +182,6 @@ func (t *turns) ask(wt *waiter) (decided bool, err error) {
 	return decided, err
 }
 
-// lane returns a shard's lane. The caller holds the lock, as of all that follows.
-func (t *turns) lane(shard int) *lane {
-	ln := t.lanes[shard]
-	if ln == nil {
-		ln = new(lane)
-		t.lanes[shard] = ln
-	}
-	return ln
-}
-
-// fresh is the lane of a shard that nobody has wanted yet. It does not change.
-var fresh lane
-
-// How it stands with a batch.
-type standing int
-
-const (
-	free  standing = iota
-	stale          // it does not know all, or stands behind what has failed
-	early          // what is under way has to be decided first
-)
-
-func (t *turns) stands(ln *lane, b *driver.Batch) standing {
-	named := b.Behind != [16]byte{}
-	switch {
-	case named && (!t.chains || !ln.knows(b)):
-		return stale
-	case b.First <= ln.ahead, t.chains && !named && b.First > ln.ahead+1:
-		return stale
-	case ln.flights > 0 && !named: // it claims that what is under way is durable
-		return early
-	}
-	return free
-}
-
-// knows reports whether the Write that a batch stands behind is where it says.
-func (ln *lane) knows(b *driver.Batch) bool {
-	return b.Behind == [16]byte{} || b.First-1 <= ln.ahead && ln.recent.by(b.Behind, b.First-1)
-}
-
-// learn asks the store for the tails of shards that nobody has written to since it was
-// opened. Where Writes chain they are exact from then on: a Write is not admitted to a
-// place that is taken, so what fails leaves its place free for nobody but who is told.
-func (t *turns) learn(w *driver.Write) error {
-	for i := range w.Batches {
-		shard := w.Batches[i].Shard
-		t.mu.Lock()
-		known := t.lanes[shard] != nil
-		t.mu.Unlock()
-		if known {
-			continue
-		}
-		tail, err := t.tails(shard)
-		if err != nil {
-			return err
-		}
-		t.mu.Lock()
-		if t.lanes[shard] == nil && tail > 0 {
-			t.lanes[shard] = &lane{tail: tail, ahead: tail}
-		}
-		t.mu.Unlock()
-	}
-	return nil
-}
-
-// name gives a flight a name that no other one has.
-func (t *turns) name() (name [16]byte) {
-	t.names++
-	copy(name[:], t.mark[:])
-	binary.BigEndian.PutUint64(name[8:], t.names)
-	return name
-}
-
 // A decision on a Write is to be told when the lock is free.
 type decision struct {
 	decided func(error)
@@ -336,34 +227,6 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 	}
 	t.admit(wt)
 	return true, nil
-}
-
-// admit lets a Write go to the store. Its turn has been used.
-func (t *turns) admit(wt *waiter) {
-	name := t.name()
-	for i := range wt.write.Batches {
-		b := &wt.write.Batches[i]
-		if len(b.Commits) == 0 {
-			continue
-		}
-		ln := t.lane(b.Shard)
-		ln.flights++
-		if ln.ahead = b.First - 1 + driver.Revision(len(b.Commits)); t.others > 0 {
-			kept := *b
-			if wt.lent {
-				kept.Commits = clone(b.Commits)
-			}
-			ln.recent.add(name, &kept)
-		}
-	}
-	wt.flight = &flight{started: make(chan struct{})}
-	if t.chains {
-		wt.flight.before = t.last
-		t.last = wt.flight
-	}
-	if t.holder == wt.party {
-		t.release()
-	}
 }
 
 // wait puts wt into line.
@@ -437,105 +300,6 @@ func (t *turns) give(wt *waiter) {
 		}
 	}
 	t.arm()
-}
-
-// refusal makes that of a Write that comes too late. ok is false when it has to wait
-// until what is under way is decided: it cannot be told of it.
-func (t *turns) refusal(wt *waiter, refused int) (e *driver.TailError, ok bool) {
-	b := &wt.write.Batches[refused]
-	e = &driver.TailError{Shard: b.Shard, Tail: t.lane(b.Shard).tail}
-	t.asked++
-	room := toldNews
-	e.News, e.Ahead = make([]driver.Batch, 0, len(wt.party.known)), make([]driver.Flight, 0, len(wt.party.known))
-	for i := range wt.write.Batches {
-		b := &wt.write.Batches[i]
-		ln := t.lane(b.Shard)
-		ln.asked = t.asked
-		if ln.knows(b) {
-			t.tell(e, wt, b.Shard, b.First, &room)
-		}
-		if told := len(e.Ahead) > 0 && e.Ahead[len(e.Ahead)-1].Batch.Shard == b.Shard; ln.flights > 0 && !told {
-			return nil, false
-		}
-	}
-	for shard, rev := range wt.party.known { // it is likely to want them next
-		if ln := t.lanes[shard]; ln == nil {
-			delete(wt.party.known, shard)
-		} else if ln.asked != t.asked {
-			t.tell(e, wt, shard, rev+1, &room)
-		}
-	}
-	return e, true
-}
-
-// tell adds to a refusal what is new in a shard from a revision on, as far as it is
-// kept and there is room.
-func (t *turns) tell(e *driver.TailError, wt *waiter, shard int, first driver.Revision, room *int) {
-	ln := t.lane(shard)
-	if first <= ln.tail+1 {
-		if commits, ok := ln.recent.from(first, ln.tail); ok && costs(commits) <= *room {
-			*room -= costs(commits)
-			e.News = append(e.News, driver.Batch{Shard: shard, First: first, Commits: commits})
-			wt.party.known[shard] = ln.tail
-		} else if first <= ln.tail {
-			return
-		}
-	}
-	if ln.flights == 0 || !t.chains || !wt.write.TakesAhead {
-		return
-	}
-	e.Ahead, _ = ln.recent.flights(e.Ahead, shard, max(first, ln.tail+1), ln.ahead, room)
-}
-
-// leave notes what the store answered to w.
-func (t *turns) leave(p *party, w *driver.Write, err error) {
-	t.mu.Lock()
-	defer t.unlock()
-	var tail *driver.TailError
-	switch {
-	case err == nil:
-		p.away, p.lost = false, 0
-		for i := range w.Batches {
-			b := &w.Batches[i]
-			ln := t.lane(b.Shard)
-			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
-			ln.recent.land(ln.tail)
-			p.known[b.Shard] = ln.tail
-		}
-	case errors.As(err, &tail):
-		ln := t.lane(tail.Shard)
-		ln.tail = max(ln.tail, tail.Tail)
-	}
-	t.land(w, err)
-}
-
-// land makes way for whoever is next.
-func (t *turns) land(w *driver.Write, err error) {
-	for i := range w.Batches {
-		b := &w.Batches[i]
-		ln := t.lane(b.Shard)
-		if len(b.Commits) > 0 {
-			ln.flights--
-			if err != nil { // nobody comes to stand behind it, nor behind what stands behind it
-				ln.recent.cut(b.First - 1)
-			}
-		}
-		if ln.flights == 0 {
-			ln.ahead = ln.tail
-		}
-	}
-	t.advance()
-	for i := range w.Batches {
-		t.forget(w.Batches[i].Shard)
-	}
-}
-
-// forget drops the lane of a shard to which nothing was ever written, when nobody wants
-// it any more: clients may name any shard.
-func (t *turns) forget(shard int) {
-	if ln := t.lanes[shard]; ln != nil && ln.tail == 0 && ln.flights == 0 && ln.turn == nil && ln.waiting == 0 {
-		delete(t.lanes, shard)
-	}
 }
 
 // advance decides on those in line.
