@@ -125,7 +125,7 @@ func (l *Log) foldShard(ctx context.Context, shard int) (FoldInfo, error) {
 	begin := time.Now()
 	for cells := foldCells; ; {
 		f := &fold{log: l, lane: ln, most: cells}
-		_, err := l.update(ctx, f.run)
+		_, err := l.update(ctx, f.run, false)
 		if errors.Is(err, ErrTooLarge) && len(f.cells) > 1 {
 			cells = len(f.cells) / 2 // an estimate was wrong
 			continue

@@ -185,6 +185,7 @@ type group struct {
 	lanes   []*lane   // whose batches are in write, in the same order
 	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
+	stored  stored // its commits
 	bytes   int
 	events  int
 	commits int
@@ -225,9 +226,12 @@ func (l *Log) run(q *queue) {
 		}
 		g.place()
 		l.mu.Unlock()
-		g.build()
+		g.build(&q.kept)
 		g.write.TakesAhead = !l.wary.Load()
 		err := l.write(g)
+		if err == nil || errors.As(err, new(*driver.TailError)) { // the store has no use for it any more
+			q.kept.keep(g.stored)
+		}
 		l.settle(g, err)
 		turn = errors.As(err, new(*driver.TailError))
 
@@ -366,8 +370,25 @@ func (g *group) batch(p *part) int {
 	return len(g.lanes) - 1
 }
 
-// build completes the write of a group. All commits are stored in one piece of memory.
-func (g *group) build() {
+// stored is the memory of the commits of a write.
+type stored struct {
+	data    []byte
+	commits []driver.Commit
+}
+
+// keptStored bounds the bytes that are kept for the next write.
+const keptStored = 64 << 10
+
+func (s *stored) keep(used stored) {
+	if cap(used.data) <= keptStored {
+		clear(used.commits) // the keys are their transactions'
+		*s = used
+	}
+}
+
+// build completes the write of a group. All commits are stored in one piece of memory,
+// that of an earlier one if it is enough.
+func (g *group) build(kept *stored) {
 	g.write.ID = newID()
 	g.write.Cells, g.write.Beside = g.ops(), g.members[0].beside // who has something beside is alone
 	size, counts := 0, make([]int, len(g.lanes))
@@ -381,11 +402,18 @@ func (g *group) build() {
 			}
 		}
 	}
-	room := make([]driver.Commit, g.commits)
+	g.stored, *kept = *kept, stored{}
+	if cap(g.stored.data) < size {
+		g.stored.data = make([]byte, 0, size+size/4)
+	}
+	if cap(g.stored.commits) < g.commits {
+		g.stored.commits = make([]driver.Commit, g.commits+g.commits/4)
+	}
+	room := g.stored.commits[:g.commits]
 	for i, n := range counts {
 		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
 	}
-	g.encode(make([]byte, 0, size))
+	g.encode(g.stored.data[:0])
 }
 
 // encode puts the stored form of all commits into b, which is large enough.

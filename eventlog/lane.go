@@ -41,6 +41,7 @@ type queue struct {
 	members []*member // in the order of joining
 	flight  *group
 	forming bool // a goroutine forms a group, or will when its last one has ended
+	kept    stored
 }
 
 // A part is what a member does in one lane: a commit, or only its presence.
@@ -273,17 +274,14 @@ func (ln *lane) expect(foreign []*part) {
 	ln.foreign += len(foreign)
 }
 
-// again returns p to be placed anew. Who saw it before keeps what it saw, and the store
-// the keys that it was given.
+// again returns p to be placed anew. Who saw it before keeps what it saw.
 func (p *part) again() *part {
-	keys := slices.Clone(p.keys)
 	if !p.seen {
-		p.keys = keys
 		return p
 	}
 	c := *p.commit
 	c.events = slices.Clone(c.events)
-	return &part{lane: p.lane, commit: &c, spans: slices.Clone(p.spans), keys: keys}
+	return &part{lane: p.lane, commit: &c, spans: slices.Clone(p.spans), keys: slices.Clone(p.keys)}
 }
 
 // missing returns a stream whose head the lane must know before p is placed.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rollforward/rollforward/internal/sys"
@@ -50,10 +51,24 @@ type Tx struct {
 	}
 }
 
+// pooled are transactions that nobody but Append has seen.
+var pooled = sync.Pool{New: func() any { return new(Tx) }}
+
 func (l *Log) begin(ctx context.Context) *Tx {
-	tx := &Tx{log: l, ctx: ctx, id: newID()}
+	tx := pooled.Get().(*Tx)
+	tx.log, tx.ctx, tx.id = l, ctx, newID()
 	tx.reads, tx.events, tx.sizes = tx.room.reads[:0], tx.room.events[:0], tx.room.sizes[:0]
 	return tx
+}
+
+// reuse lets another transaction have the memory of one that was written and answered,
+// if nobody has seen it.
+func (tx *Tx) reuse(m *member) {
+	if len(m.parts) != 1 || m.parts[0] != &m.room.part || m.room.part.seen {
+		return
+	}
+	*tx = Tx{}
+	pooled.Put(tx)
 }
 
 type shardSize struct{ shard, bytes int32 }

@@ -21,7 +21,7 @@ import (
 //
 // The position that Update returns covers what it wrote and read.
 func (l *Log) Update(ctx context.Context, fn func(*Tx) error) (Position, error) {
-	p, err := l.update(ctx, fn)
+	p, err := l.update(ctx, fn, false)
 	if err != nil && errors.Is(err, ErrConflict) && !errors.As(err, new(*VersionError)) {
 		return p, fmt.Errorf("eventlog: update: %w", err)
 	}
@@ -135,7 +135,7 @@ func (l *Log) Append(ctx context.Context, stream string, o *AppendOptions, event
 			return nil
 		}
 		return tx.expect(stream, opts.Expect)
-	})
+	}, true)
 	if err != nil {
 		return Position{}, fmt.Errorf("eventlog: append %s: %w", stream, err)
 	}
@@ -185,8 +185,9 @@ func (tx *Tx) expect(stream string, e Expect) error {
 	return nil
 }
 
-// update runs fn until it is answered.
-func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) {
+// update runs fn until it is answered. own says that fn is this package's, and keeps
+// nothing of its Tx.
+func (l *Log) update(ctx context.Context, fn func(*Tx) error, own bool) (Position, error) {
 	for attempt := 0; attempt < l.opts.Attempts; attempt++ {
 		if err := ctx.Err(); err != nil {
 			return Position{}, err
@@ -206,7 +207,11 @@ func (l *Log) update(ctx context.Context, fn func(*Tx) error) (Position, error) 
 		switch err := l.submit(ctx, tx, m); {
 		case err == nil && result.ok():
 			tx.follow(m)
-			return m.position(), nil
+			p := m.position()
+			if own {
+				tx.reuse(m)
+			}
+			return p, nil
 		case err == nil:
 			return Position{}, result.answer()
 		case err == errLook:

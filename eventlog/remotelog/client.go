@@ -18,6 +18,7 @@ type client struct {
 	mu    sync.Mutex
 	last  uint64           // request number
 	calls map[uint64]*call // under way
+	spare sync.Pool        // of calls
 	ended error
 }
 
@@ -174,22 +175,23 @@ func (c *client) forget(id uint64) {
 	delete(c.calls, id)
 }
 
-var calls = sync.Pool{New: func() any { return &call{done: make(chan reply, 1)} }}
-
 // ask sends a request that is answered once. sent says whether it may have
 // reached the server when there is no answer.
 func (c *client) ask(ctx context.Context, what kind, fill func([]byte) []byte) (r reply, sent bool) {
 	if err := ctx.Err(); err != nil {
 		return reply{err: err}, false
 	}
-	k := calls.Get().(*call)
+	k, ok := c.spare.Get().(*call)
+	if !ok {
+		k = &call{done: make(chan reply, 1)}
+	}
 	id, err := c.begin(what, k, fill)
 	if err != nil {
 		return reply{err: err}, false
 	}
 	select {
 	case r = <-k.done:
-		calls.Put(k)
+		c.spare.Put(k)
 		return r, true
 	case <-ctx.Done():
 	}
