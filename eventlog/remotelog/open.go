@@ -100,6 +100,9 @@ func (s *shared) connect(ctx context.Context) (place, error) {
 	if joining == nil {
 		return p, nil
 	}
+	if held := (*pebblelog.HeldError)(nil); errors.As(err, &held) && held.PID != 0 && !held.Sharing {
+		return nil, fmt.Errorf("%w; it does not share the directory: %w", err, joining)
+	}
 	return nil, fmt.Errorf("%w; it cannot be reached: %w", err, joining)
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 
@@ -34,15 +36,21 @@ func (s *Store) AddFlag(cmd *cobra.Command) {
 	_ = cmd.MarkPersistentFlagDirname("log") // the flag is there
 }
 
-// Name returns what names the log; without a name the error is misuse.
+// Name returns what names the log; without a name, or with the URL of something else, the
+// error is misuse.
 func (s *Store) Name() (string, error) {
-	if s.log != "" {
-		return s.log, nil
+	name := s.log
+	if name == "" {
+		name = os.Getenv(logVariable)
 	}
-	if name := os.Getenv(logVariable); name != "" {
-		return name, nil
+	scheme, _, isURL := strings.Cut(name, "://")
+	switch {
+	case name == "":
+		return "", Usage("no log is named: use --log DIR or the variable %s", logVariable)
+	case isURL && scheme != datastorelog.Scheme && !strings.Contains(scheme, "/"):
+		return "", Usage("--log %s: a log is a directory or %s://…", name, datastorelog.Scheme)
 	}
-	return "", Usage("no log is named: use --log DIR or the variable %s", logVariable)
+	return name, nil
 }
 
 // Dir returns the directory of the log. Without one the error is misuse.
@@ -130,6 +138,9 @@ func (s *Store) OpenDirectory(ctx context.Context, a Access) (*remotelog.Log, er
 // Open opens the log. Whoever opens it closes it.
 func (s *Store) Open(ctx context.Context, a Access, o *eventlog.Options) (*eventlog.Log, error) {
 	d, err := s.OpenDriver(ctx, a)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w (who first appends to a log makes it)", err)
+	}
 	if err != nil {
 		return nil, err
 	}

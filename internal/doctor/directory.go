@@ -26,6 +26,7 @@ func Directory(ctx context.Context, dir string) (r Report) {
 	d, err := remotelog.Open(ctx, dir, &remotelog.Options{ReadOnly: true, Store: pebblelog.Options{MustExist: true}})
 	if err != nil {
 		r.refused(err)
+		r.guarded(dir)
 		return r
 	}
 	r.shared(d.Dir())
@@ -55,8 +56,8 @@ func (r *Report) shared(dir string) {
 // guarded warns of a directory that anybody may write in.
 func (r *Report) guarded(dir string) {
 	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 {
-		r.Add("permissions", Warning, "take that right away from others (chmod o-w)",
-			"everybody may write in %s: it is not shared between processes, and anybody can damage it", dir)
+		r.Add("permissions", Warning, "take that right away from others (chmod o-w) and start anew what has it open",
+			"everybody may write in %s: no process shares it with others, and anybody can damage it", dir)
 	}
 }
 

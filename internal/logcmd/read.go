@@ -31,8 +31,10 @@ func newRead(store *cli.Store) *cobra.Command {
 		Long: `Read prints the events that all given flags select; without any it prints
 the whole log. One stream or shard comes in its own order, several shards are
 merged in the order of time. With --follow it goes on with what comes later,
-until --limit events were printed or a signal ends it; of what other processes
-append it hears through --notify, or when it looks, every second.
+until --limit events were printed or a signal ends it. Of what other processes
+append to a directory it hears at once, elsewhere through --notify, or when it
+looks, every second. Where others may write, several shards wait a second, for
+clocks that differ.
 
 --from and --to are versions of a stream, or revisions of one --shard, both
 inclusive. --after takes a position as "stats" prints it, like "0:17 3:4": what

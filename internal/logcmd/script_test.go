@@ -45,7 +45,7 @@ var scripts, _ = filepath.Glob("testdata/*.txtar")
 //	release                   closes what fill, lend and roll have opened
 //	bells                     starts a Pub/Sub server that --notify reaches
 //	cloud                     starts a Datastore and names a log in it
-//	rung N                    so many messages were published to it
+//	rung N [M]                so many messages were published to it, or up to M
 //	capture NAME PATTERN      sets a variable to what a group matches in the output
 func TestScripts(t *testing.T) {
 	t.Parallel()

@@ -59,22 +59,28 @@ func placeOrDash(r eventlog.Record) string {
 func newTimeline(store *cli.Store) *cobra.Command {
 	r := &reading{format: cli.Table, query: eventlog.Query{Timeline: true}}
 	cmd := &cobra.Command{
-		Use:   "timeline SHARD",
+		Use:   "timeline [SHARD]",
 		Short: "Print the events of a shard by when they were appended",
-		Long: `Timeline prints the events of a shard as they were appended: strict appends
+		Long: `Timeline prints the events of a shard, or of that of --stream, as they were appended: strict appends
 behind the revision that they followed, relaxed ones (append --relaxed) behind the
 revision that their process had seen, whether or not they are folded into the
 shard; then by time. It is a snapshot. What is "loose" waits to be folded and has
 no place yet.`,
 		Example: `  eventlog timeline 3
-  eventlog timeline 3 --since 10m -o jsonl`,
-		Args: cobra.ExactArgs(1),
+  eventlog timeline 3 --since 10m -o jsonl
+  eventlog timeline --stream account/ada`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			shard, err := strconv.Atoi(args[0])
-			if err != nil || shard < 0 {
-				return cli.Usage("shard %q: want a number", args[0])
+			if len(args) == 0 && r.query.Stream == "" {
+				return cli.Usage("name a SHARD, or a --stream")
 			}
-			r.query.Shards = []int{shard}
+			if len(args) > 0 {
+				shard, err := strconv.Atoi(args[0])
+				if err != nil || shard < 0 {
+					return cli.Usage("shard %q: want a number", args[0])
+				}
+				r.query.Shards = []int{shard}
+			}
 			if err := r.parseTimes(time.Now()); err != nil {
 				return err
 			}
@@ -98,6 +104,9 @@ no place yet.`,
 }
 
 func (r *reading) timeline(cmd *cobra.Command, l *eventlog.Log) error {
+	if len(r.query.Shards) == 0 {
+		r.query.Shards = []int{l.ShardOf(r.query.Stream)}
+	}
 	if s := r.query.Shards[0]; s >= l.Shards() {
 		return cli.Usage("shard %d: the log has shards 0 to %d", s, l.Shards()-1)
 	}

@@ -64,8 +64,7 @@ usage.`,
 		RunE: run.RunE,
 	}
 	s.addFlags(root)
-	s.notify.AddFlag(root)
-	s.daemon.AddFlags(root)
+	s.addRunFlags(root)
 	root.AddCommand(run, newRebuild(s), newStatus(s))
 	cli.Env(root)
 	cli.Env(run)

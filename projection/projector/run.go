@@ -19,7 +19,7 @@ the transactions in hand, in 8 seconds at most; a second signal ends it at once,
 which leaves every read model as it was after some transaction.
 
 Where the processes that write name the same --notify, it hears of their commits
-at once, and else when it looks, every second.
+at once, and else when it looks, every second, or as --poll says.
 
 With --listen it answers GET /health/live, /health/ready (200, or 503 with the
 reasons, such as why a projection has stopped) and /metrics. A projection that
@@ -29,8 +29,7 @@ stops leaves the others running; when all have stopped, run ends with status 1.`
 			return s.daemon.Run(cmd, func(ctx context.Context, d *daemon.Daemon) error { return s.run(ctx, cmd, d) })
 		},
 	}
-	s.notify.AddFlag(cmd)
-	s.daemon.AddFlags(cmd)
+	s.addRunFlags(cmd)
 	return cmd
 }
 

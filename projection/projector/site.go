@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	_ "modernc.org/sqlite" // the driver of OpenSQLite
@@ -29,12 +31,21 @@ type site struct {
 	notify notify.Flag  // of run
 	daemon daemon.Flags // of run
 	db     string
+	poll   time.Duration // of run; 0: that of the options
 }
 
 func (s *site) addFlags(cmd *cobra.Command) {
 	s.store.AddFlag(cmd)
 	cmd.PersistentFlags().StringVar(&s.db, "db", "", "`file` of the read model (default: the variable "+dbVariable+", else "+s.file("DIR")+", or Datastore where the log is there)")
 	_ = cmd.MarkPersistentFlagFilename("db") // the flag is there
+}
+
+// addRunFlags adds the flags of run.
+func (s *site) addRunFlags(cmd *cobra.Command) {
+	s.notify.AddFlag(cmd)
+	s.daemon.AddFlags(cmd)
+	cmd.Flags().DurationVar(&s.poll, "poll", 0, "look for news of other processes every `time` when nothing wakes it (default 1s)")
+	_ = cmd.RegisterFlagCompletionFunc("poll", cobra.NoFileCompletions) // the flag is there
 }
 
 const (
@@ -68,7 +79,12 @@ func (s *site) path() (string, error) {
 // open opens the log, for reading, and the read model. mustExist refuses a read
 // model that is not there.
 func (s *site) open(ctx context.Context, mustExist bool, logger *slog.Logger) (*model, error) {
-	log, err := s.store.Open(ctx, cli.Read, s.Log)
+	o := eventlog.Options{}
+	if s.Log != nil {
+		o = *s.Log
+	}
+	o.Poll = cmp.Or(s.poll, o.Poll)
+	log, err := s.store.Open(ctx, cli.Read, &o)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func (t *tuning) addFlags(cmd *cobra.Command) {
 	f.IntVar(&t.batch, "batch", 128, "at most `n` steps in a commit")
 	f.IntVar(&t.targets, "targets", 16, "at most `n` batches at a time, and as many effects")
 	f.IntVar(&t.readAhead, "read-ahead", 4096, "at most `n` steps of a shard in hand")
-	f.IntVar(&t.atOnce, "at-once", 1024, "at most `n` steps of sagas in the commit of the step that they follow from (0 where other processes write to the log, too)")
+	f.IntVar(&t.atOnce, "at-once", 0, "at most `n` steps of sagas in the commit of the step that they follow from; 0: none (default: 1024 where no other process can write to the log, else none)")
 	for _, name := range tuningFlags {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions) // the flag is there
 	}
