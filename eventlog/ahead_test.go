@@ -201,8 +201,8 @@ func TestNoSnapshotOfWhatFailed(t *testing.T) {
 		}
 		for _, w := range answers.writes() {
 			for _, op := range w.Cells {
-				if strings.Contains(string(op.Cell.Value), "X") {
-					t.Errorf("a snapshot of %q", op.Cell.Value[24:])
+				if state := string(op.Cell.Value[24:]); strings.Contains(state, "X") { // behind 24 bytes that may be anything
+					t.Errorf("a snapshot of %q", state)
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package eventlog_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -112,8 +113,13 @@ func failed(t *testing.T, store *memlog.Store, stream, text string) (f driver.Fl
 	return f
 }
 
+// flightOf copies what is somebody else's again when the Write returns.
 func flightOf(w driver.Write) driver.Flight {
 	b := w.Batches[0]
 	b.Commits = slices.Clone(b.Commits)
+	for i := range b.Commits {
+		c := &b.Commits[i]
+		c.Data, c.Keys = bytes.Clone(c.Data), slices.Clone(c.Keys)
+	}
 	return driver.Flight{Write: w.ID, Batch: b}
 }

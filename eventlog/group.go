@@ -376,11 +376,14 @@ type stored struct {
 	commits []driver.Commit
 }
 
-// keptStored bounds the bytes that are kept for the next write.
-const keptStored = 64 << 10
+// What is kept for the next write at most: bytes and commits.
+const (
+	keptStored  = 64 << 10
+	keptCommits = 512
+)
 
 func (s *stored) keep(used stored) {
-	if cap(used.data) <= keptStored {
+	if cap(used.data) <= keptStored && cap(used.commits) <= keptCommits {
 		clear(used.commits) // the keys are their transactions'
 		*s = used
 	}
@@ -404,12 +407,13 @@ func (g *group) build(kept *stored) {
 	}
 	g.stored, *kept = *kept, stored{}
 	if cap(g.stored.data) < size {
-		g.stored.data = make([]byte, 0, size+size/4)
+		g.stored.data = make([]byte, 0, max(size, min(size+size/4, keptStored)))
 	}
 	if cap(g.stored.commits) < g.commits {
-		g.stored.commits = make([]driver.Commit, g.commits+g.commits/4)
+		g.stored.commits = make([]driver.Commit, max(g.commits, min(g.commits+g.commits/4, keptCommits)))
 	}
-	room := g.stored.commits[:g.commits]
+	g.stored.commits = g.stored.commits[:g.commits]
+	room := g.stored.commits
 	for i, n := range counts {
 		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
 	}

@@ -349,6 +349,9 @@ func TestCloseAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	l.mu.Lock()
+	gone := l.at.gone()
+	l.mu.Unlock()
 	under, closing := make(chan error, 1), make(chan error, 1)
 	go func() { under <- l.Write(context.Background(), put(1, 1)) }()
 	<-reached
@@ -376,6 +379,7 @@ func TestCloseAnswers(t *testing.T) {
 	if err := <-closing; err != nil {
 		t.Error(err)
 	}
+	<-gone // until it has noticed, a Write may be sent and is not answered
 	if err := l.Write(t.Context(), put(2, 1)); err == nil || errors.Is(err, driver.ErrUnknown) || errors.Is(err, driver.ErrClosed) {
 		t.Errorf("afterwards: %v", err)
 	}

@@ -48,7 +48,7 @@ func (s *Store) Name() (string, error) {
 	case name == "":
 		return "", Usage("no log is named: use --log DIR or the variable %s", logVariable)
 	case isURL && scheme != datastorelog.Scheme && !strings.Contains(scheme, "/"):
-		return "", Usage("--log %s: a log is a directory or %s://…", name, datastorelog.Scheme)
+		return "", Usage("--log (%s): %s is neither a directory nor %s://…", logVariable, name, datastorelog.Scheme)
 	}
 	return name, nil
 }
@@ -114,6 +114,14 @@ const (
 
 // OpenDriver opens the store of the log.
 func (s *Store) OpenDriver(ctx context.Context, a Access) (driver.Log, error) {
+	d, err := s.openDriver(ctx, a)
+	if err != nil && a != Create && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w (who first appends to a log makes it)", err)
+	}
+	return d, err
+}
+
+func (s *Store) openDriver(ctx context.Context, a Access) (driver.Log, error) {
 	if !s.InDatastore() {
 		return s.OpenDirectory(ctx, a)
 	}
@@ -138,9 +146,6 @@ func (s *Store) OpenDirectory(ctx context.Context, a Access) (*remotelog.Log, er
 // Open opens the log. Whoever opens it closes it.
 func (s *Store) Open(ctx context.Context, a Access, o *eventlog.Options) (*eventlog.Log, error) {
 	d, err := s.OpenDriver(ctx, a)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w (who first appends to a log makes it)", err)
-	}
 	if err != nil {
 		return nil, err
 	}

@@ -259,6 +259,7 @@ func TestMisuse(t *testing.T) {
 		{cli.Misused, "want one of table", []string{"status", "-o", "xml", "--log", dir}},
 		{cli.Failed, "no such directory", []string{"--log", dir + "x"}},
 		{cli.Misused, "want one of text, json", []string{"--log-format", "xml", "--log", dir}},
+		{cli.Misused, "--poll is -1s", []string{"--poll", "-1s", "--log", dir}},
 		{cli.Misused, "unknown flag", []string{"status", "--listen", ":0", "--log", dir}},
 		{cli.Failed, "cannot listen on 9464", []string{"run", "--listen", "9464", "--log", dir}},
 		{cli.Failed, "no read model yet", []string{"status", "--log", dir}},

@@ -44,7 +44,7 @@ func (s *site) addFlags(cmd *cobra.Command) {
 func (s *site) addRunFlags(cmd *cobra.Command) {
 	s.notify.AddFlag(cmd)
 	s.daemon.AddFlags(cmd)
-	cmd.Flags().DurationVar(&s.poll, "poll", 0, "look for news of other processes every `time` when nothing wakes it (default 1s)")
+	cmd.Flags().DurationVar(&s.poll, "poll", 0, "look for news of other processes every `time` when nothing wakes it (0: every second, or as the program says)")
 	_ = cmd.RegisterFlagCompletionFunc("poll", cobra.NoFileCompletions) // the flag is there
 }
 
@@ -82,6 +82,9 @@ func (s *site) open(ctx context.Context, mustExist bool, logger *slog.Logger) (*
 	o := eventlog.Options{}
 	if s.Log != nil {
 		o = *s.Log
+	}
+	if s.poll < 0 {
+		return nil, cli.Usage("--poll is %v: it must be positive", s.poll)
 	}
 	o.Poll = cmp.Or(s.poll, o.Poll)
 	log, err := s.store.Open(ctx, cli.Read, &o)
