@@ -185,7 +185,6 @@ type group struct {
 	lanes   []*lane   // whose batches are in write, in the same order
 	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
-	stored  stored // its commits
 	bytes   int
 	events  int
 	commits int
@@ -226,12 +225,10 @@ func (l *Log) run(q *queue) {
 		}
 		g.place()
 		l.mu.Unlock()
-		g.build(&q.kept)
+		g.build(&q.stored)
 		g.write.TakesAhead = !l.wary.Load()
 		err := l.write(g)
-		if err == nil || errors.As(err, new(*driver.TailError)) { // the store has no use for it any more
-			q.kept.keep(g.stored)
-		}
+		q.stored.free() // as a Write promises
 		l.settle(g, err)
 		turn = errors.As(err, new(*driver.TailError))
 
@@ -370,7 +367,7 @@ func (g *group) batch(p *part) int {
 	return len(g.lanes) - 1
 }
 
-// stored is the memory of the commits of a write.
+// stored is memory for the commits of a queue's writes, one after the other.
 type stored struct {
 	data    []byte
 	commits []driver.Commit
@@ -382,16 +379,27 @@ const (
 	keptCommits = 512
 )
 
-func (s *stored) keep(used stored) {
-	if cap(used.data) <= keptStored && cap(used.commits) <= keptCommits {
-		clear(used.commits) // the keys are their transactions'
-		*s = used
+// grow makes it enough for so many bytes and commits.
+func (s *stored) grow(bytes, commits int) {
+	if cap(s.data) < bytes {
+		s.data = make([]byte, 0, max(bytes, min(bytes+bytes/4, keptStored)))
+	}
+	if cap(s.commits) < commits {
+		s.commits = make([]driver.Commit, max(commits, min(commits+commits/4, keptCommits)))
+	}
+	s.commits = s.commits[:commits]
+}
+
+// free lets the next write have it, unless it is too much to keep.
+func (s *stored) free() {
+	clear(s.commits) // the keys are their transactions'
+	if cap(s.data) > keptStored || cap(s.commits) > keptCommits {
+		*s = stored{}
 	}
 }
 
-// build completes the write of a group. All commits are stored in one piece of memory,
-// that of an earlier one if it is enough.
-func (g *group) build(kept *stored) {
+// build completes the write of a group. All commits are stored in the memory of its queue.
+func (g *group) build(s *stored) {
 	g.write.ID = newID()
 	g.write.Cells, g.write.Beside = g.ops(), g.members[0].beside // who has something beside is alone
 	size, counts := 0, make([]int, len(g.lanes))
@@ -405,19 +413,12 @@ func (g *group) build(kept *stored) {
 			}
 		}
 	}
-	g.stored, *kept = *kept, stored{}
-	if cap(g.stored.data) < size {
-		g.stored.data = make([]byte, 0, max(size, min(size+size/4, keptStored)))
-	}
-	if cap(g.stored.commits) < g.commits {
-		g.stored.commits = make([]driver.Commit, max(g.commits, min(g.commits+g.commits/4, keptCommits)))
-	}
-	g.stored.commits = g.stored.commits[:g.commits]
-	room := g.stored.commits
+	s.grow(size, g.commits)
+	room := s.commits
 	for i, n := range counts {
 		g.write.Batches[i].Commits, room = room[:0:n], room[n:]
 	}
-	g.encode(g.stored.data[:0])
+	g.encode(s.data[:0])
 }
 
 // encode puts the stored form of all commits into b, which is large enough.

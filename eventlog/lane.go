@@ -40,8 +40,8 @@ type lane struct {
 type queue struct {
 	members []*member // in the order of joining
 	flight  *group
-	forming bool // a goroutine forms a group, or will when its last one has ended
-	kept    stored
+	forming bool   // a goroutine forms a group, or will when its last one has ended
+	stored  stored // of the flight
 }
 
 // A part is what a member does in one lane: a commit, or only its presence.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rollforward/rollforward/internal/openly"
 )
 
 // The socket of a directory is SOCKET in it. Where the path is too long for one,
@@ -160,8 +162,8 @@ func checkPrivate(private, dir string) error {
 
 // checkShareable refuses a directory in which anybody could put a socket of his own.
 func checkShareable(dir string) error {
-	info, err := os.Stat(dir)
-	if err == nil && info.Mode().Perm()&0o002 != 0 {
+	open, err := openly.Writable(dir)
+	if open {
 		err = fmt.Errorf("everybody may write in %s", dir)
 	}
 	return err

@@ -11,6 +11,7 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 	"github.com/rollforward/rollforward/eventlog/remotelog"
+	"github.com/rollforward/rollforward/internal/openly"
 )
 
 const (
@@ -55,7 +56,7 @@ func (r *Report) shared(dir string) {
 
 // guarded warns of a directory that anybody may write in.
 func (r *Report) guarded(dir string) {
-	if info, err := os.Stat(dir); err == nil && info.Mode().Perm()&0o002 != 0 {
+	if open, err := openly.Writable(dir); err == nil && open {
 		r.Add("permissions", Warning, "take that right away from others (chmod o-w) and start anew what has it open",
 			"everybody may write in %s: no process shares it with others, and anybody can damage it", dir)
 	}

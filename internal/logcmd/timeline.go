@@ -61,11 +61,11 @@ func newTimeline(store *cli.Store) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "timeline [SHARD]",
 		Short: "Print the events of a shard by when they were appended",
-		Long: `Timeline prints the events of a shard, or of that of --stream, as they were appended: strict appends
-behind the revision that they followed, relaxed ones (append --relaxed) behind the
-revision that their process had seen, whether or not they are folded into the
-shard; then by time. It is a snapshot. What is "loose" waits to be folded and has
-no place yet.`,
+		Long: `Timeline prints the events of a shard, or of that of --stream, as they were
+appended: strict appends behind the revision that they followed, relaxed ones
+(append --relaxed) behind the revision that their process had seen, whether or
+not they are folded into the shard; then by time. It is a snapshot. What is
+"loose" waits to be folded and has no place yet.`,
 		Example: `  eventlog timeline 3
   eventlog timeline 3 --since 10m -o jsonl
   eventlog timeline --stream account/ada`,
