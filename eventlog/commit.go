@@ -2,10 +2,10 @@ package eventlog
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/seal"
 )
 
 // commit is what one transaction puts into one shard, as it is stored. The
@@ -35,29 +35,6 @@ type event struct {
 	data    []byte
 }
 
-const (
-	commitFormat = 1
-	headerSize   = 1 + 4 // format, checksum
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// checksum is the CRC-32C of the shard (4 bytes), the revision (8) and the body:
-// so a commit that stands elsewhere is found. The place is summed here, byte by
-// byte, because what is handed to crc32 would have to be allocated.
-func checksum(shard int, rev driver.Revision, body []byte) uint32 {
-	crc := ^uint32(0)
-	for range 4 {
-		crc = castagnoli[byte(crc)^byte(shard)] ^ crc>>8
-		shard >>= 8
-	}
-	for range 8 {
-		crc = castagnoli[byte(crc)^byte(rev)] ^ crc>>8
-		rev >>= 8
-	}
-	return crc32.Update(^crc, castagnoli, body)
-}
-
 // encode returns the stored form of c at its place.
 func (c *commit) encode(shard int, rev driver.Revision) []byte {
 	c.streams(nil)
@@ -68,7 +45,7 @@ func (c *commit) encode(shard int, rev driver.Revision) []byte {
 // streams, at its place to b.
 func (c *commit) append(b []byte, shard int, rev driver.Revision) []byte {
 	at := len(b)
-	b = append(b, commitFormat, 0, 0, 0, 0)
+	b = append(b, make([]byte, seal.Size)...)
 	b = append(b, c.id[:]...)
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.time))
 	metas := len(b)
@@ -87,7 +64,7 @@ func (c *commit) append(b []byte, shard int, rev driver.Revision) []byte {
 		b = binary.LittleEndian.AppendUint64(b, o.hash)
 	}
 	b = appendStrings(b, c.tables)
-	binary.LittleEndian.PutUint32(b[at+1:], checksum(shard, rev, b[at+headerSize:]))
+	seal.Put(b[at:], shard, uint64(rev))
 	return b
 }
 
@@ -120,7 +97,7 @@ func (c *commit) appendEvents(b []byte) []byte {
 
 // size bounds the length of the encoded commit from above.
 func (c *commit) size() int {
-	n := headerSize + 16 + 8 + c.meta.size() + 3*binary.MaxVarintLen32
+	n := seal.Size + 16 + 8 + c.meta.size() + 3*binary.MaxVarintLen32
 	for i := range c.metas {
 		n += c.metas[i].size()
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/seal"
 )
 
 // decodeCommit reads what encode wrote at this place. The events' data and the
@@ -23,7 +24,7 @@ func decodeOnly(shard int, rev driver.Revision, data []byte, only string) (*comm
 		return nil, err
 	}
 	c := new(commit)
-	if err := c.decode(decoder{data[headerSize:], nil}, only); err != nil {
+	if err := c.decode(decoder{data[seal.Size:], nil}, only); err != nil {
 		return nil, &driver.CorruptError{Shard: shard, Revision: rev, Reason: err.Error()}
 	}
 	return c, nil
@@ -32,13 +33,13 @@ func decodeOnly(shard int, rev driver.Revision, data []byte, only string) (*comm
 // checkStored checks that data is a commit that was written to this place.
 func checkStored(shard int, rev driver.Revision, data []byte) error {
 	switch {
-	case len(data) < headerSize:
+	case len(data) < seal.Size:
 		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: fmt.Sprintf("%d bytes", len(data))}
-	case binary.LittleEndian.Uint32(data[1:]) != checksum(shard, rev, data[headerSize:]):
+	case !seal.Holds(data, shard, uint64(rev)):
 		return &driver.CorruptError{Shard: shard, Revision: rev, Reason: "checksum mismatch"}
-	case data[0] != commitFormat:
+	case data[0] != seal.Format:
 		return fmt.Errorf("%w: shard %d revision %d has commit format %d, this program knows %d",
-			ErrFormat, shard, rev, data[0], commitFormat)
+			ErrFormat, shard, rev, data[0], seal.Format)
 	}
 	return nil
 }

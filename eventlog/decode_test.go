@@ -13,12 +13,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/seal"
 )
 
 // sealed is a commit with this body and the right header.
 func sealed(body []byte) []byte {
-	data := append([]byte{commitFormat, 0, 0, 0, 0}, body...)
-	binary.LittleEndian.PutUint32(data[1:], checksum(goldenShard, goldenRevision, body))
+	data := append(make([]byte, seal.Size), body...)
+	seal.Put(data, goldenShard, goldenRevision)
 	return data
 }
 
@@ -26,7 +27,7 @@ func sealed(body []byte) []byte {
 // panic, and what it accepts is written and read back the same.
 func FuzzDecodeCommit(f *testing.F) {
 	for _, c := range goldenCommits() {
-		f.Add(c.encode(goldenShard, goldenRevision)[headerSize:])
+		f.Add(c.encode(goldenShard, goldenRevision)[seal.Size:])
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if _, err := decodeCommit(goldenShard, goldenRevision, body); err == nil {
@@ -155,7 +156,7 @@ func TestHostileCountsAllocateLittle(t *testing.T) {
 	const times = 64
 	huge := binary.AppendUvarint(nil, 1<<40)
 	for name, c := range goldenCommits() {
-		body := c.encode(goldenShard, goldenRevision)[headerSize:]
+		body := c.encode(goldenShard, goldenRevision)[seal.Size:]
 		for i := range body {
 			data := sealed(append(append(bytes.Clone(body[:i]), huge...), make([]byte, 1000)...))
 			if got := allocated(func() { _, _ = decodeCommit(goldenShard, goldenRevision, data) }); got > uint64(times*len(data)) {

@@ -185,6 +185,7 @@ type group struct {
 	lanes   []*lane   // whose batches are in write, in the same order
 	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
+	free    bool // it was not for certain places: a refusal may tell of nothing new
 	bytes   int
 	events  int
 	commits int
@@ -227,7 +228,12 @@ func (l *Log) run(q *queue) {
 		l.mu.Unlock()
 		g.build(&q.stored)
 		g.write.TakesAhead = !l.wary.Load()
-		err := l.write(g)
+		var err error
+		if l.movable(g, &q.stored) {
+			err = l.move(g)
+		} else {
+			err = l.write(g)
+		}
 		q.stored.free() // as a Write promises
 		l.settle(g, err)
 		turn = errors.As(err, new(*driver.TailError))
@@ -371,6 +377,8 @@ func (g *group) batch(p *part) int {
 type stored struct {
 	data    []byte
 	commits []driver.Commit
+	unless  []string
+	keys    []driver.Key
 }
 
 // What is kept for the next write at most: bytes and commits.
@@ -393,6 +401,8 @@ func (s *stored) grow(bytes, commits int) {
 // free lets the next write have it, unless it is too much to keep.
 func (s *stored) free() {
 	clear(s.commits) // the keys are their transactions'
+	clear(s.unless)
+	clear(s.keys)
 	if cap(s.data) > keptStored || cap(s.commits) > keptCommits {
 		*s = stored{}
 	}

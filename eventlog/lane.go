@@ -232,9 +232,6 @@ func (p *part) place(time int64) {
 		p.rev = ln.next
 		return
 	}
-	ln.next++
-	ln.lastTime = time
-	p.rev, p.time, p.commit.time = ln.next, time, time
 	for i := range p.spans {
 		s := &p.spans[i]
 		head, _ := ln.window.head(s.name)
@@ -242,10 +239,19 @@ func (p *part) place(time int64) {
 		s.first = head + 1
 		p.keys[i].Pos = s.last
 	}
+	p.number()
+	p.put(time)
+}
+
+// put gives the commit the next revision of its lane and its time.
+func (p *part) put(time int64) {
+	ln := p.lane
+	ln.next++
+	ln.lastTime = time
+	p.rev, p.time, p.commit.time = ln.next, time, time
 	for i := len(p.spans); i < len(p.keys); i++ {
 		p.keys[i].Pos = uint64(p.rev)
 	}
-	p.number()
 	p.was = ln.window.add(p.keys, time, p.was[:0])
 	ln.pending = append(ln.pending, p)
 }

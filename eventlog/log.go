@@ -120,6 +120,7 @@ type Log struct {
 	onMove   listeners[driver.Head]
 	onLoose  listeners[int] // of a shard
 	keeping  looseKeeper    // folds what nobody else does
+	rigid    atomic.Bool    // the store moves no writes, though it has the method
 	wary     atomic.Bool    // another program has put under way what this one cannot read
 }
 

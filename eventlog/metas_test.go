@@ -10,6 +10,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/internal/seal"
 )
 
 // mixed is a commit with these metas and an event for each of at.
@@ -69,7 +70,7 @@ func TestHostileMetas(t *testing.T) {
 // skipped over, and an event's place in the table is bounded.
 func TestHostileMetaBits(t *testing.T) {
 	t.Parallel()
-	body := mixed([]Meta{{}}, 0).encode(goldenShard, goldenRevision)[headerSize:]
+	body := mixed([]Meta{{}}, 0).encode(goldenShard, goldenRevision)[seal.Size:]
 	const at = 16 + 8
 	for _, bits := range []byte{128, 192, 255} {
 		hostile := bytes.Clone(body)
@@ -79,7 +80,7 @@ func TestHostileMetaBits(t *testing.T) {
 			t.Errorf("bits %d: %v", bits, err)
 		}
 	}
-	two := mixed([]Meta{{Actor: "a"}, {Actor: "b"}}, 0, 1).encode(goldenShard, goldenRevision)[headerSize:]
+	two := mixed([]Meta{{Actor: "a"}, {Actor: "b"}}, 0, 1).encode(goldenShard, goldenRevision)[seal.Size:]
 	i := bytes.LastIndex(two, []byte{0, 1, 1, 1, 't'}) // stream, meta, index, type
 	_, err := decodeCommit(goldenShard, goldenRevision, sealed(append(append(bytes.Clone(two[:i+1]), 0x81, 0x80, 0x04), two[i+2:]...)))
 	if named(t, "place", err); !strings.Contains(err.Error(), "event with metadata 65537") {

@@ -40,7 +40,7 @@ func (n *news) any() bool { return n.stand+len(n.commits)+len(n.ahead) > 0 }
 func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 	out := make([]news, 0, len(g.lanes)+len(refusal.News))
 	x := newTeller(refusal)
-	moved := g.foreign != nil || len(refusal.Ahead) > 0 // which may fail, or has
+	moved := g.free || g.foreign != nil || len(refusal.Ahead) > 0 // which may fail, or has
 	for i, ln := range g.lanes {
 		n, ok, err := l.told(g, i, x)
 		if err == nil && !ok {

@@ -223,6 +223,21 @@ func (l *Log) observeGroup(g *group, d time.Duration) {
 // hold, or run again.
 func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 	l.mu.Lock()
+	waiting := l.takeOut(g)
+	for _, n := range news {
+		n.lane.learn(n)
+	}
+	answers := make([]error, len(waiting))
+	for i, m := range g.members { // waiting starts with them
+		answers[i] = answer(m)
+	}
+	l.placeAnew(waiting, answers)
+}
+
+// takeOut takes a group, and everything that was placed behind it, out of their lanes.
+// It returns all these members, in their order, first the group's. The caller holds the
+// lock.
+func (l *Log) takeOut(g *group) []*member {
 	g.land()
 	lanes, waiting := l.behind(g)
 	for _, m := range waiting {
@@ -231,15 +246,13 @@ func (l *Log) fail(g *group, news []news, answer func(*member) error) {
 	for _, ln := range lanes {
 		ln.rewind(ln.foreign)
 	}
-	for _, n := range news {
-		n.lane.learn(n)
-	}
-	inGroup := len(g.members) // waiting starts with them
-	answers := make([]error, len(waiting))
+	return waiting
+}
+
+// placeAnew gives members that were taken out of their lanes their answers, and puts
+// those that have none into them again. The caller holds the lock, which is free then.
+func (l *Log) placeAnew(waiting []*member, answers []error) {
 	for i, m := range waiting {
-		if i < inGroup {
-			answers[i] = answer(m)
-		}
 		if l.room.give(m); answers[i] == nil {
 			answers[i] = l.rejoin(m)
 		}

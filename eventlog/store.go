@@ -17,6 +17,19 @@ func (s store) Write(ctx context.Context, w driver.Write) error {
 	return unavailable(ctx, s.Log.Write(ctx, w))
 }
 
+// mover is the store as one that moves Writes; ok is false when it does not.
+func (s store) mover() (m mover, ok bool) {
+	d, ok := s.Log.(driver.Mover)
+	return mover{d}, ok
+}
+
+type mover struct{ driver.Mover }
+
+func (m mover) Move(ctx context.Context, w driver.Write) ([]driver.Moved, error) {
+	moved, err := m.Mover.Move(ctx, w)
+	return moved, unavailable(ctx, err)
+}
+
 func (s store) Tail(ctx context.Context, shard int) (driver.Revision, error) {
 	r, err := s.Log.Tail(ctx, shard)
 	return r, unavailable(ctx, err)
@@ -53,7 +66,7 @@ func unavailable(ctx context.Context, err error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	for _, known := range []error{ErrUnknown, ErrTooLarge, ErrDiskFull, ErrClosed, ErrCorrupt, driver.ErrStale, driver.ErrBeside} {
+	for _, known := range []error{ErrUnknown, ErrTooLarge, ErrDiskFull, ErrClosed, ErrCorrupt, driver.ErrStale, driver.ErrBeside, errors.ErrUnsupported} {
 		if errors.Is(err, known) {
 			return err
 		}

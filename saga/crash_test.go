@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
+	"github.com/rollforward/rollforward/eventlog/driver"
 	"github.com/rollforward/rollforward/eventlog/drivertest"
 	"github.com/rollforward/rollforward/eventlog/memlog"
 	"github.com/rollforward/rollforward/outbox"
@@ -184,9 +185,13 @@ func (s *storm) handlers() []outbox.Handler {
 
 func (s *storm) process(r *rand.Rand) {
 	faulty := drivertest.NewFaulty(s.store.Open(), drivertest.Chaos(r.Uint64(), drivertest.Even))
+	store := driver.Log(faulty)
+	if r.IntN(2) == 0 { // whose writes may be moved
+		store = faulty.Mover()
+	}
 	var l *eventlog.Log
 	for l == nil {
-		l, _ = eventlog.Open(context.Background(), faulty, few)
+		l, _ = eventlog.Open(context.Background(), store, few)
 	}
 	life := time.Duration(r.Int64N(int64(400 * time.Millisecond)))
 	ctx, crash := context.WithCancel(context.Background())

@@ -46,7 +46,7 @@ type Key struct {
 	Pos  uint64
 }
 
-// A Commit is the atomic unit of a shard. Data is opaque to the store. Keys are
+// A Commit is the atomic unit of a shard. Data is opaque to the store, but for a [Mover]. Keys are
 // written, and not returned by reads: whoever wrote Data can derive them. Time, too, is
 // in Data: the store does not keep it, but tells others of it (see [TailError]). What a
 // read yields is the reader's own: the driver never changes it later.
@@ -68,6 +68,8 @@ type Batch struct {
 	// there, or is about to, as [TailError].Ahead told it: the batch holds only
 	// behind that one. Only a store that tells so looks at it.
 	Behind [16]byte
+	// Unless is for Move: the batch may pass commits that carry none of these names.
+	Unless []string
 }
 
 // A Cell is a small named value. Versions of one key never repeat: the writer
@@ -190,6 +192,43 @@ func Wide(d Log) bool {
 	return d.Exclusive() || ok && w.Wide()
 }
 
+// A Mover is a Log that can put a Write further back in its shards than it was made
+// for, behind commits that its writer did not know. Where several processes write the
+// same shards, each would otherwise have to know all that the others have put there
+// before it can put anything itself.
+type Mover interface {
+	Log
+
+	// Move is Write for who does not mind where the commits stand. Each batch is put
+	// directly behind the tail of its shard, or behind what is under way there, if every
+	// commit that it passes so is remembered and carries none of the names in
+	// [Batch].Unless; otherwise w is refused as by Write. w has neither Cells nor Beside
+	// nor a batch with Behind, its commits have a Time that rises in each batch, and their
+	// Data is eventlog's: it begins with a checksum that covers the place, and the time,
+	// and Move sets both. A commit keeps its time unless one ahead of it is as late: then
+	// it is a nanosecond later than that. What has one time in w still has one. A position
+	// of a key that is 0 becomes the revision. The memory of w is the store's until Move
+	// returns, and it may be changed.
+	//
+	// moved has the batches that do not stand where w says, or at another time.
+	//
+	// An error says the same as one of Write, but for ErrUnknown: the outcome is decided
+	// by the time of the next call, whatever it is. Read shows the commits then, or they
+	// will never be there. So w is not to be repeated: it might happen twice. Only
+	// if ctx is done, or the error is ErrClosed too, nothing more is known. An error
+	// that wraps errors.ErrUnsupported says that this store cannot move at present; nothing
+	// happened.
+	Move(ctx context.Context, w Write) (moved []Moved, err error)
+}
+
+// Moved says where a batch stands that was moved.
+type Moved struct {
+	// Passed are the commits that it was put behind, from First on, as in
+	// [TailError].News: the batch's own are directly behind these.
+	Passed Batch
+	Times  []int64 // of the batch's own commits
+}
+
 // Limits that hold for every driver, so that what one store takes another
 // takes too. A Write beyond them is refused with ErrTooLarge; one of exactly
 // that size is taken.
@@ -198,6 +237,7 @@ const (
 	MaxCommit     = 900_000      // bytes of Commit.Data, and of Cell.Value
 	MaxCommitKeys = 5_000        // keys of one commit
 	MaxWrite      = 3_500 * 1024 // bytes of data, values and names in one Write
+	MaxMove       = 256 << 10    // bytes of data in one Write that may be moved
 )
 
 var (

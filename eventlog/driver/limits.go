@@ -88,6 +88,12 @@ func (w *Write) Validate() error {
 			}
 			total += n
 		}
+		for _, name := range b.Unless {
+			if err := CheckName(name); err != nil {
+				return fmt.Errorf("shard %d: %w", b.Shard, err)
+			}
+			total += len(name)
+		}
 	}
 	n, err := validateCells(w.Cells)
 	if err != nil {

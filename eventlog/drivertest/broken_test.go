@@ -11,13 +11,14 @@ import (
 // A mutant is a driver with a defect, and the promises it breaks.
 type mutant struct {
 	wrap     func(driver.Log) driver.Log
+	moves    func(driver.Mover) driver.Mover
 	newStore func() (open func() driver.Log)
 	promises []string
 	hangs    bool // rather than fails; then each promise needs a process of its own
 }
 
 // broken are drivers that each break promises.
-var broken = merge(brokenWriters, brokenReaders, brokenNames, brokenStores)
+var broken = merge(brokenWriters, brokenReaders, brokenNames, brokenStores, brokenMovers)
 
 func merge(sets ...map[string]mutant) map[string]mutant {
 	all := make(map[string]mutant)

@@ -9,11 +9,11 @@ import (
 // Odds are probabilities from 0 to 1 for one call of a method that the fault
 // suits.
 type Odds struct {
-	Fail, Lose, Drop, Late float64 // of a Write; their sum is at most 1
+	Fail, Lose, Drop, Late float64 // of a Write or a Move; their sum is at most 1
 	Tail                   float64 // that a Tail fails
 	Cut                    float64 // that a Read, Find, Keys or Cells fails, after up to CutWithin items
 	Hide, Ahead            float64 // of a Watch; their sum is at most 1
-	Delay                  float64 // that a Write or a Tail is held back, before it or with its answer, for up to DelayWithin
+	Delay                  float64 // that a Write, a Move or a Tail is held back, before it or with its answer, for up to DelayWithin
 
 	LateWithin  int           // later calls; 0 means 8
 	CutWithin   int           // items; 0 means 4
@@ -44,7 +44,7 @@ func Chaos(seed uint64, odds Odds) Plan {
 		h.Write([]byte(c.Method))
 		r := rand.New(rand.NewPCG(seed, h.Sum64()+uint64(c.N)))
 		switch c.Method {
-		case "Write":
+		case "Write", "Move":
 			return odds.delay(r, odds.write(r))
 		case "Tail":
 			return odds.delay(r, pick(r, chance{odds.Tail, Fault{Kind: Fail}}))

@@ -11,6 +11,9 @@ func Promises() []string {
 	for _, p := range promises() {
 		names = append(names, p.name)
 	}
+	for _, p := range movePromises {
+		names = append(names, p.name)
+	}
 	for _, p := range handlePromises {
 		names = append(names, p.name)
 	}

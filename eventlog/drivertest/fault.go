@@ -18,8 +18,8 @@ type Kind uint8
 const (
 	None  Kind = iota
 	Fail       // any call: the store does not get it, the answer is Err. An iteration yields N items first.
-	Lose       // Write: the store does it, the answer is lost: ErrUnknown, also where the store refused.
-	Drop       // Write: the store never gets it, the answer is ErrUnknown.
+	Lose       // Write, Move: the store does it, the answer is lost: ErrUnknown, also where the store refused.
+	Drop       // Write, Move: the store never gets it, the answer is ErrUnknown.
 	Late       // Write: the answer is ErrUnknown at once; the store gets it before the N-th later call, or from Deliver.
 	Hide       // Watch: keeps the heads to itself.
 	Ahead      // Watch: each head is followed by a false one, N revisions further. A store must not do that; a doorbell may.
@@ -59,7 +59,7 @@ type Fault struct {
 	// store by then. When ctx ends first the call returns ctx's error, and
 	// nothing was or will be written.
 	Before <-chan struct{}
-	// After holds back the answer of a Write or a Tail, but not that of Fail,
+	// After holds back the answer of a Write, a Move or a Tail, but not that of Fail,
 	// until it is closed. When ctx ends first a Write returns ErrUnknown, a Tail
 	// ctx's error.
 	After <-chan struct{}
@@ -78,7 +78,7 @@ func unknown(kind Kind) error {
 
 // A Call is what a Plan sees of a call.
 type Call struct {
-	Method string // "Write", "Tail", "Read", "Find", "Keys", "Cells", "Watch"
+	Method string // "Write", "Move", "Tail", "Read", "Find", "Keys", "Cells", "Watch"
 	N      int    // the how manieth call of this method: 1, 2, 3 …
 	Total  int    // the how manieth call of all
 	Shard  int    // of Tail, Read, Find and Keys

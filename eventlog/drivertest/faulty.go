@@ -2,6 +2,7 @@ package drivertest
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"sync"
 
@@ -79,7 +80,9 @@ func (f *Faulty) begin(ctx context.Context, c Call) (Fault, error) {
 
 func suits(k Kind, method string) bool {
 	switch k {
-	case Lose, Drop, Late:
+	case Lose, Drop:
+		return method == "Write" || method == "Move"
+	case Late:
 		return method == "Write"
 	case Hide, Ahead:
 		return method == "Watch"
@@ -122,6 +125,38 @@ func (f *Faulty) Write(ctx context.Context, w driver.Write) error {
 		return unknown(Lose)
 	}
 	return err
+}
+
+// Mover is f as a log that moves Writes, over one that does. Its calls are "Move" for the
+// plan.
+func (f *Faulty) Mover() driver.Mover { return faultyMover{f} }
+
+type faultyMover struct{ *Faulty }
+
+func (f faultyMover) Move(ctx context.Context, w driver.Write) (moved []driver.Moved, err error) {
+	m, ok := f.log.(driver.Mover)
+	if !ok {
+		return nil, errors.ErrUnsupported
+	}
+	fault, err := f.begin(ctx, Call{Method: "Move", Write: &w})
+	if err != nil {
+		return nil, err
+	}
+	switch fault.Kind {
+	case Fail:
+		return nil, fault.err()
+	case Drop:
+		err = unknown(Drop)
+	case Lose:
+		_, _ = m.Move(context.WithoutCancel(ctx), w) // what is lost is just this answer
+		err = unknown(Lose)
+	default:
+		moved, err = m.Move(ctx, w)
+	}
+	if wait(ctx, fault.After) != nil {
+		return nil, unknown(Lose)
+	}
+	return moved, err
 }
 
 func (f *Faulty) Tail(ctx context.Context, shard int) (driver.Revision, error) {

@@ -32,15 +32,20 @@ func TestMain(m *testing.M) {
 func TestFaultyWithoutFaults(t *testing.T) {
 	wrap := func(log driver.Log) driver.Log { return drivertest.NewFaulty(log, nil) }
 	newStore := func() func() driver.Log { return memlog.NewStore().Open }
+	moves := func(log driver.Mover) driver.Mover { return drivertest.NewFaulty(log, nil).Mover() }
 	if name := os.Getenv(brokenEnv); name != "" {
 		if wrap = broken[name].wrap; wrap == nil {
 			wrap = func(log driver.Log) driver.Log { return log }
+		}
+		if moves = broken[name].moves; moves == nil {
+			moves = func(log driver.Mover) driver.Mover { return log }
 		}
 		if broken[name].newStore != nil {
 			newStore = broken[name].newStore
 		}
 	}
 	drivertest.Run(t, func(*testing.T) driver.Log { return wrap(newStore()()) })
+	drivertest.Moves(t, func(*testing.T) driver.Mover { return moves(memlog.NewStore().Open().(driver.Mover)) })
 	drivertest.Handles(t, func(*testing.T) func(*testing.T) driver.Log {
 		open := newStore()
 		return func(*testing.T) driver.Log { return wrap(open()) }

@@ -12,7 +12,7 @@ package memlog
 import "github.com/rollforward/rollforward/eventlog/driver"
 
 // Open returns the only handle of a new, empty store.
-func Open() driver.Log { return NewStore().handle(true) }
+func Open() driver.Log { return newHandle(NewStore(), true) }
 
 // NewStore returns an empty store without handles.
 func NewStore() *Store {
@@ -20,9 +20,9 @@ func NewStore() *Store {
 }
 
 // Open returns another handle of the store. It is not exclusive: any number
-// of them may be open at a time.
-func (s *Store) Open() driver.Log { return s.handle(false) }
+// of them may be open at a time. It is a [driver.Mover].
+func (s *Store) Open() driver.Log { return shared{newHandle(s, false)} }
 
-func (s *Store) handle(exclusive bool) driver.Log {
+func newHandle(s *Store, exclusive bool) *handle {
 	return &handle{store: s, exclusive: exclusive, done: make(chan struct{})}
 }

@@ -17,6 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestDriver(t *testing.T) {
 	t.Parallel()
 	drivertest.Run(t, func(*testing.T) driver.Log { return memlog.Open() })
+	drivertest.Moves(t, func(*testing.T) driver.Mover { return memlog.NewStore().Open().(driver.Mover) })
 	drivertest.Handles(t, func(*testing.T) func(*testing.T) driver.Log {
 		store := memlog.NewStore()
 		return func(*testing.T) driver.Log { return store.Open() }

@@ -24,6 +24,7 @@ type shard struct {
 	index   map[string]*[]mark // by key, rising
 	sorted  []string           // names of index, without those in fresh; replaced, never changed
 	fresh   []string           // names of index that wait to be sorted
+	last    []driver.Commit    // without data; those that may be passed
 }
 
 // mark is a place where a key occurs.
@@ -111,6 +112,7 @@ func (s *Store) append(b driver.Batch) {
 	}
 	for _, c := range b.Commits {
 		sh.commits = append(sh.commits, c.Data)
+		sh.remember(c)
 		for _, k := range c.Keys {
 			m := sh.index[k.Name]
 			if m == nil {

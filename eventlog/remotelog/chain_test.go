@@ -33,9 +33,13 @@ func (c *chain) write(p *party, name byte, answer error, list ...driver.Batch) (
 }
 
 func (c *chain) bring(p *party, name byte, answer error, w driver.Write) (result func() error) {
+	return c.carries(&waiter{party: p, write: &w}, name, answer)
+}
+
+func (c *chain) carries(wt *waiter, name byte, answer error) (result func() error) {
 	err := errors.New("under way")
 	c.work.Go(func() {
-		got := c.do(c.t.Context(), p, &w, func() func() error {
+		got := c.do(c.t.Context(), wt, func() func() error {
 			time.Sleep(time.Duration('z'-name) * time.Millisecond) // the first one is the slowest
 			c.mu.Lock()
 			defer c.mu.Unlock()

@@ -3,6 +3,7 @@ package remotelog
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -12,8 +13,9 @@ import (
 
 // A client is one connection to a server. It ends with the connection.
 type client struct {
-	link *link
-	work sync.WaitGroup
+	link  *link
+	moves bool // the server moves Writes
+	work  sync.WaitGroup
 
 	mu    sync.Mutex
 	last  uint64           // request number
@@ -46,8 +48,8 @@ const (
 	cancelGrace = 250 * time.Millisecond
 )
 
-func newClient(l *link) *client {
-	c := &client{link: l, calls: make(map[uint64]*call)}
+func newClient(l *link, moves bool) *client {
+	c := &client{link: l, moves: moves, calls: make(map[uint64]*call)}
 	c.work.Go(l.run)
 	c.work.Go(c.receive)
 	c.work.Go(c.ping)
@@ -209,14 +211,37 @@ func (c *client) ask(ctx context.Context, what kind, fill func([]byte) []byte) (
 
 // write sends a valid Write.
 func (c *client) write(ctx context.Context, w *driver.Write) error {
+	_, err := c.send(ctx, askWrite, w, appendWrite)
+	return err
+}
+
+// move sends a valid Write that may be moved.
+func (c *client) move(ctx context.Context, w *driver.Write) ([]driver.Moved, error) {
+	if !c.moves {
+		return nil, errors.ErrUnsupported
+	}
+	value, err := c.send(ctx, askMove, w, appendMove)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{b: value}
+	moved := d.moved()
+	if err := d.done(); err != nil {
+		c.link.end(err)
+		return nil, fmt.Errorf("%w: %w", driver.ErrUnknown, err)
+	}
+	return moved, nil
+}
+
+func (c *client) send(ctx context.Context, what kind, w *driver.Write, fill func([]byte, *driver.Write) []byte) ([]byte, error) {
 	if n := encodedLen(w); n > maxFrame {
-		return fmt.Errorf("%w: a write of %d bytes when encoded, at most %d", driver.ErrTooLarge, n, maxFrame)
+		return nil, fmt.Errorf("%w: a write of %d bytes when encoded, at most %d", driver.ErrTooLarge, n, maxFrame)
 	}
-	r, sent := c.ask(ctx, askWrite, func(b []byte) []byte { return appendWrite(b, w) })
+	r, sent := c.ask(ctx, what, func(b []byte) []byte { return fill(b, w) })
 	if r.lost && sent {
-		return fmt.Errorf("%w: %w", driver.ErrUnknown, told{is: nil, text: r.err.Error()})
+		return nil, fmt.Errorf("%w: %w", driver.ErrUnknown, told{is: nil, text: r.err.Error()})
 	}
-	return r.err
+	return r.value, r.err
 }
 
 // encodedLen is a bound of how long w is in a frame.
@@ -230,6 +255,9 @@ func encodedLen(w *driver.Write) int {
 			for k := range c.Keys {
 				n += len(c.Keys[k].Name) + 12
 			}
+		}
+		for _, name := range w.Batches[i].Unless {
+			n += len(name) + 2
 		}
 	}
 	for i := range w.Cells {

@@ -22,7 +22,7 @@ func TestSendingFails(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()
 	defer there.Close()
-	c := newClient(newLink(deaf{here}, bufio.NewReader(here)))
+	c := newClient(newLink(deaf{here}, bufio.NewReader(here)), false)
 	defer c.close()
 	w := put(1, 1)
 	if err := c.write(t.Context(), &w); !errors.Is(err, driver.ErrUnknown) {
@@ -46,7 +46,7 @@ func TestAskingFails(t *testing.T) {
 	t.Parallel()
 	here, there := net.Pipe()
 	defer there.Close()
-	c := newClient(newLink(deaf{here}, bufio.NewReader(here)))
+	c := newClient(newLink(deaf{here}, bufio.NewReader(here)), false)
 	if _, err := c.tail(t.Context(), 0); !errors.Is(err, errGone) {
 		t.Errorf("a question: %v", err)
 	}

@@ -35,6 +35,30 @@ func appendWrite(b []byte, w *driver.Write) []byte {
 	return b
 }
 
+// appendMove writes a valid Write that may be moved.
+func appendMove(b []byte, w *driver.Write) []byte {
+	b = appendWrite(b, w)
+	for i := range w.Batches {
+		b = binary.AppendUvarint(b, uint64(len(w.Batches[i].Unless)))
+		for _, name := range w.Batches[i].Unless {
+			b = appendBytes(b, name)
+		}
+	}
+	return b
+}
+
+func appendMoved(b []byte, moved []driver.Moved) []byte {
+	b = binary.AppendUvarint(b, uint64(len(moved)))
+	for i := range moved {
+		b = appendBatch(b, &moved[i].Passed)
+		b = binary.AppendUvarint(b, uint64(len(moved[i].Times)))
+		for _, t := range moved[i].Times {
+			b = binary.AppendVarint(b, t)
+		}
+	}
+	return b
+}
+
 func appendBatches(b []byte, batches []driver.Batch) []byte {
 	b = binary.AppendUvarint(b, uint64(len(batches)))
 	for i := range batches {
@@ -203,6 +227,36 @@ func (d *decoder) write() (w driver.Write) {
 		o.Cell = d.cell()
 	}
 	return w
+}
+
+// move takes a Write that may be moved.
+func (d *decoder) move() driver.Write {
+	w := d.write()
+	for i := range w.Batches {
+		if n := d.count(1); n > 0 {
+			w.Batches[i].Unless = make([]string, n)
+		}
+		for j := range w.Batches[i].Unless {
+			w.Batches[i].Unless[j] = d.string()
+		}
+	}
+	return w
+}
+
+func (d *decoder) moved() []driver.Moved {
+	n := d.count(5)
+	if n == 0 {
+		return nil
+	}
+	moved := make([]driver.Moved, n)
+	for i := range moved {
+		moved[i].Passed = d.batch()
+		moved[i].Times = make([]int64, d.count(1))
+		for j := range moved[i].Times {
+			moved[i].Times[j] = d.time()
+		}
+	}
+	return moved
 }
 
 func (d *decoder) batches() []driver.Batch {

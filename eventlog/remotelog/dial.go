@@ -108,7 +108,7 @@ func (e *refusedError) permanent() bool {
 // handshake asks the server for an upgrade. The connection is closed on an error.
 func handshake(ctx context.Context, conn net.Conn, u *url.URL, o Options) (place, error) {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) }) // ends what is under way
-	in, err := upgrade(conn, request101(u, o))
+	in, moves, err := upgrade(conn, request101(u, o))
 	if !stop() {
 		err = errors.Join(ctx.Err(), err)
 	}
@@ -116,27 +116,27 @@ func handshake(ctx context.Context, conn net.Conn, u *url.URL, o Options) (place
 		_ = conn.Close() // whatever it says, it is of no use
 		return nil, err
 	}
-	return newClient(newLink(conn, in)), nil
+	return newClient(newLink(conn, in), moves), nil
 }
 
-func upgrade(conn net.Conn, req *http.Request) (*bufio.Reader, error) {
+func upgrade(conn net.Conn, req *http.Request) (in *bufio.Reader, moves bool, err error) {
 	if err := req.Write(conn); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	in := bufio.NewReaderSize(conn, readBuffer)
+	in = bufio.NewReaderSize(conn, readBuffer)
 	res, err := http.ReadResponse(in, req)
 	if err != nil {
-		return nil, fmt.Errorf("what listens there is no server of logs: %w", err)
+		return nil, false, fmt.Errorf("what listens there is no server of logs: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, maxText)) // the status says enough
-		return nil, &refusedError{res.StatusCode, fmt.Sprintf("%s: %s", res.Status, strings.TrimSpace(string(text)))}
+		return nil, false, &refusedError{res.StatusCode, fmt.Sprintf("%s: %s", res.Status, strings.TrimSpace(string(text)))}
 	}
 	if got := res.Header.Get("Upgrade"); got != protocol {
-		return nil, &refusedError{res.StatusCode, fmt.Sprintf("the server speaks %.60q, this program %s", got, protocol)}
+		return nil, false, &refusedError{res.StatusCode, fmt.Sprintf("the server speaks %.60q, this program %s", got, protocol)}
 	}
-	return in, nil
+	return in, res.Header.Get(movesHeader) != "", nil
 }
 
 func request101(u *url.URL, o Options) *http.Request {
@@ -144,7 +144,7 @@ func request101(u *url.URL, o Options) *http.Request {
 	if u.Scheme != "unix" {
 		at.Host, at.Path = u.Host, u.Path
 	}
-	h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocol}, accessHeader: {accessWrite}}
+	h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {protocol}, accessHeader: {accessWrite}, clientHeader: {o.client}}
 	if o.ReadOnly {
 		h.Set(accessHeader, accessRead)
 	}

@@ -19,9 +19,10 @@
 // [NewHandler] serves any driver.Log over HTTP, and [Dial] reaches it. On TCP a
 // token is needed beyond the own machine, and should go over TLS.
 //
-// Writers of several processes take turns in each shard; a refusal brings the
-// commits that its writer did not know. So each has its share, and a success
-// costs one refusal.
+// Who serves the log puts the writes of several processes one behind the other,
+// also those that do not know of each other, as long as they are about different
+// streams, ids and tags ([Log.Move]). Those that conflict take turns; a refusal
+// brings the commits that its writer did not know. So each has its share.
 //
 // A Log is never exclusive (driver.Log.Exclusive), also while nobody else is
 // there: readers in time order wait for eventlog's MaxSkew, sagas do not go on

@@ -65,6 +65,7 @@ func TestDriverOverPebble(t *testing.T) {
 		return l
 	}
 	drivertest.Run(t, func(t *testing.T) driver.Log { return dial(t, serve(t, store(t), nil), nil) })
+	drivertest.Moves(t, func(t *testing.T) driver.Mover { return dial(t, serve(t, store(t), nil), nil) })
 	drivertest.Handles(t, func(t *testing.T) func(*testing.T) driver.Log {
 		url := serve(t, store(t), nil)
 		return func(t *testing.T) driver.Log { return dial(t, url, nil) }
@@ -93,9 +94,23 @@ func TestDriverShared(t *testing.T) {
 		t.Parallel()
 		drivertest.Run(t, func(t *testing.T) driver.Log { return open(t, t.TempDir(), nil) })
 	})
+	t.Run("OwnerBesideOthers", func(t *testing.T) { // alone it remembers nothing for others
+		t.Parallel()
+		drivertest.Moves(t, func(t *testing.T) driver.Mover {
+			dir := filepath.Join(t.TempDir(), "log")
+			owner := open(t, dir, nil)
+			open(t, dir, nil)
+			return owner
+		})
+	})
 	t.Run("Second", func(t *testing.T) {
 		t.Parallel()
 		drivertest.Run(t, func(t *testing.T) driver.Log {
+			dir := filepath.Join(t.TempDir(), "log")
+			open(t, dir, nil)
+			return open(t, dir, nil)
+		})
+		drivertest.Moves(t, func(t *testing.T) driver.Mover {
 			dir := filepath.Join(t.TempDir(), "log")
 			open(t, dir, nil)
 			return open(t, dir, nil)

@@ -69,9 +69,9 @@ func (t *turns) leave(p *party, w *driver.Write, err error) {
 		for i := range w.Batches {
 			b := &w.Batches[i]
 			ln := t.lane(b.Shard)
-			ln.tail = max(ln.tail, b.First-1+driver.Revision(len(b.Commits)))
+			p.known[b.Shard] = b.First - 1 + driver.Revision(len(b.Commits))
+			ln.tail = max(ln.tail, p.known[b.Shard])
 			ln.recent.land(ln.tail)
-			p.known[b.Shard] = ln.tail
 		}
 	case errors.As(err, &tail):
 		ln := t.lane(tail.Shard)
@@ -103,8 +103,8 @@ func (t *turns) land(w *driver.Write, err error) {
 
 // name gives a flight a name that no other one has.
 func (t *turns) name() (name [16]byte) {
-	t.names++
+	t.flown++
 	copy(name[:], t.mark[:])
-	binary.BigEndian.PutUint64(name[8:], t.names)
+	binary.BigEndian.PutUint64(name[8:], t.flown)
 	return name
 }

@@ -43,6 +43,8 @@ type Handler struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
+	clients  map[string]*session // by their id, the last of each
+	doubts   map[string]struct{} // clients that are not served; see session.doubt
 	closed   bool
 	ended    sync.WaitGroup
 }
@@ -56,7 +58,7 @@ type starter interface {
 // same store served by it too lets them go through a client.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
-	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{})}
+	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{}), clients: make(map[string]*session), doubts: make(map[string]struct{})}
 	if o != nil {
 		h.opts = *o
 	}
@@ -92,6 +94,8 @@ const (
 	accessHeader = "Rollforward-Access"
 	accessRead   = "read"
 	accessWrite  = "write"
+	clientHeader = "Rollforward-Client" // an id: who comes again ends what is left of its last connection
+	movesHeader  = "Rollforward-Moves"  // in the answer: writes may be moved
 )
 
 // ServeHTTP serves one client until its connection ends.
@@ -104,25 +108,60 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Warn("a client of the log was refused", "remote", r.RemoteAddr, "err", err)
 		return
 	}
-	s := &session{h: h, requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom), tasks: make(chan *task), reads: make(chan struct{}), over: make(chan error, 1)}
-	if !h.enter(s) {
-		http.Error(w, "the log is being closed", http.StatusServiceUnavailable)
+	s := &session{h: h, requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom), tasks: make(chan *task), reads: make(chan struct{}), over: make(chan error, 1), client: r.Header.Get(clientHeader), done: make(chan struct{})}
+	if err := h.enter(s); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	defer h.leave(s)
+	if s.before != nil && !s.before.replace() {
+		http.Error(w, "what this client has asked for before is still under way", http.StatusServiceUnavailable)
+		return
+	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		http.Error(w, "the connection cannot be taken over: "+err.Error(), http.StatusHTTPVersionNotSupported)
 		return
 	}
-	if err := welcome(conn, buffered); err != nil {
+	if err := welcome(conn, buffered, h.starts != nil); err != nil {
 		_ = conn.Close()
 		return
 	}
 	s.mu.Lock()
 	s.link = newLink(conn, buffered.Reader)
+	if s.replaced {
+		s.link.end(errGone)
+	}
 	s.mu.Unlock()
 	s.run()
+}
+
+// replace ends a session whose client has come again, and waits until nothing of it is
+// under way. A Write of which the client has heard nothing is decided then.
+func (s *session) replace() bool {
+	s.mu.Lock()
+	s.replaced = true
+	if s.link != nil {
+		s.link.end(errGone)
+	}
+	s.mu.Unlock()
+	timer := time.NewTimer(handshakeTimeout)
+	defer timer.Stop()
+	select {
+	case <-s.done:
+	case <-timer.C:
+	}
+	return s.ended()
+}
+
+// ended reports whether nothing of a session is under way any more.
+func (s *session) ended() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // check says what is wrong with a request, with the status that says so.
@@ -163,27 +202,39 @@ func sameToken(r *http.Request, token string) bool {
 const handshakeTimeout = 5 * time.Second
 
 // welcome answers the request, and ends the deadlines of the HTTP server.
-func welcome(conn net.Conn, rw *bufio.ReadWriter) error {
+func welcome(conn net.Conn, rw *bufio.ReadWriter, moves bool) error {
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n", protocol)
+	more := ""
+	if moves {
+		more = movesHeader + ": yes\r\n"
+	}
+	_, err := fmt.Fprintf(rw, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s\r\n", protocol, more)
 	if err = errors.Join(err, rw.Flush()); err != nil {
 		return err
 	}
 	return conn.SetDeadline(time.Time{})
 }
 
-func (h *Handler) enter(s *session) bool {
+// enter lets a session begin, which must leave.
+func (h *Handler) enter(s *session) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return false
+		return errors.New("the log is being closed")
+	}
+	if s.client != "" {
+		if _, in := h.doubts[s.client]; in {
+			return errors.New("what this client has asked for before has no known outcome until the log is opened again")
+		}
+		s.before = h.clients[s.client]
+		h.clients[s.client] = s
 	}
 	h.sessions[s] = struct{}{}
 	h.ended.Add(1)
 	s.party = h.turns.join()
-	return true
+	return nil
 }
 
 func (h *Handler) leave(s *session) {
@@ -191,5 +242,12 @@ func (h *Handler) leave(s *session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s)
+	if h.clients[s.client] == s {
+		delete(h.clients, s.client)
+		if s.before != nil && !s.before.ended() { // the next one has to wait for it
+			h.clients[s.client] = s.before
+		}
+	}
+	close(s.done)
 	h.ended.Done()
 }

@@ -33,12 +33,13 @@ type Log struct {
 	idle    chan struct{} // closed when none is under way any more, after Close
 }
 
-var _ driver.Log = (*Log)(nil)
+var _ driver.Mover = (*Log)(nil)
 
 // A place is where a log is for the time being: a connection, or in this process.
 // Its calls end with errGone when it is lost and nothing was done.
 type place interface {
 	write(ctx context.Context, w *driver.Write) error
+	move(ctx context.Context, w *driver.Write) ([]driver.Moved, error)
 	tail(ctx context.Context, shard int) (driver.Revision, error)
 	read(ctx context.Context, shard int, r driver.Range) iter.Seq2[driver.Commit, error]
 	find(ctx context.Context, shard int, key string, r driver.Range) iter.Seq2[driver.Commit, error]
@@ -59,6 +60,20 @@ func newLog(name string, o Options, connect func(context.Context) (place, error)
 // Write does all of w or nothing; see driver.Log. When the answer is lost with the
 // connection, or ctx ends before it, the error wraps driver.ErrUnknown.
 func (l *Log) Write(ctx context.Context, w driver.Write) error {
+	return l.send(ctx, &w, func(p place) error { return p.write(ctx, &w) })
+}
+
+// Move is Write of a w that may stand further back; see driver.Mover. It is not supported
+// where who has the log serves a store that cannot do it.
+func (l *Log) Move(ctx context.Context, w driver.Write) (moved []driver.Moved, err error) {
+	err = l.send(ctx, &w, func(p place) (err error) {
+		moved, err = p.move(ctx, &w)
+		return err
+	})
+	return moved, err
+}
+
+func (l *Log) send(ctx context.Context, w *driver.Write, to func(place) error) error {
 	if err := l.enter(); err != nil {
 		return wrap(err)
 	}
@@ -66,10 +81,10 @@ func (l *Log) Write(ctx context.Context, w driver.Write) error {
 	if err := w.Validate(); err != nil {
 		return wrap(err)
 	}
-	if l.opts.ReadOnly && changes(&w) {
+	if l.opts.ReadOnly && changes(w) {
 		return wrap(ErrReadOnly)
 	}
-	return wrap(l.again(ctx, func(p place) error { return p.write(ctx, &w) }))
+	return wrap(l.again(ctx, to))
 }
 
 // Tail returns the last revision of a shard, 0 for an empty one.

@@ -3,6 +3,7 @@ package remotelog
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,8 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/memlog"
+	"github.com/rollforward/rollforward/eventlog/pebblelog"
 )
 
 // A cutter passes on what goes between clients and a server, and cuts a connection
@@ -98,28 +102,39 @@ func passHead(to io.Writer, from io.Reader) error {
 
 // TestCutAtEachFrame: whichever frame is lost with the connection, of the client or
 // of the server, before it or in its middle, an event is appended once, every read
-// is whole, and nobody notices.
+// is whole, and nobody notices; also where others write to the same shards, and the
+// store moves what does not know of that.
 func TestCutAtEachFrame(t *testing.T) {
 	t.Parallel()
-	for _, answer := range []bool{false, true} {
-		for _, within := range []bool{false, true} {
-			t.Run(fmt.Sprintf("answer %v, within %v", answer, within), func(t *testing.T) {
-				t.Parallel()
-				for after := 0; cutAt(t, after, answer, within); after++ {
-					if after > 500 {
-						t.Fatal("there is no end")
+	for _, moves := range []bool{false, true} {
+		for _, answer := range []bool{false, true} {
+			for _, within := range []bool{false, true} {
+				t.Run(fmt.Sprintf("moves %v, answer %v, within %v", moves, answer, within), func(t *testing.T) {
+					t.Parallel()
+					for after := 0; cutAt(t, after, moves, answer, within); after++ {
+						if after > 500 {
+							t.Fatal("there is no end")
+						}
 					}
-				}
-			})
+				})
+			}
 		}
 	}
 }
 
 // cutAt reports whether there was a frame to be cut.
-func cutAt(t *testing.T, after int, answer, within bool) bool {
+func cutAt(t *testing.T, after int, moves, answer, within bool) bool {
 	t.Helper()
-	store := memlog.NewStore()
-	h := NewHandler(store.Open(), nil)
+	store := memlog.Open()
+	if moves {
+		p, err := pebblelog.Open("log", &pebblelog.Options{FS: vfs.NewMem(), MemTableSize: 1 << 20, Reserve: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		store = p
+	}
+	defer store.Close()
+	h := NewHandler(store, nil)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +147,11 @@ func cutAt(t *testing.T, after int, answer, within bool) bool {
 	}
 	c := &cutter{Listener: front, server: l.Addr().String(), after: after, answer: answer, within: within}
 	c.done.Go(c.run)
-	work(t, after, "http://"+front.Addr().String())
+	neighbour := func() {}
+	if moves {
+		neighbour = neighbourAt(t, "http://"+l.Addr().String())
+	}
+	work(t, after, "http://"+front.Addr().String(), neighbour)
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
@@ -141,9 +160,39 @@ func cutAt(t *testing.T, after int, answer, within bool) bool {
 	return c.cut
 }
 
+// neighbourAt is another process, which writes to all shards when it is called.
+func neighbourAt(t *testing.T, url string) func() {
+	t.Helper()
+	d, err := Dial(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := eventlog.Open(t.Context(), d, &eventlog.Options{Shards: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = log.Close() })
+	return func() {
+		_, err := log.Update(t.Context(), func(tx *eventlog.Tx) error {
+			return errors.Join(tx.Append(inShard(log, 0), note{"x"}), tx.Append(inShard(log, 1), note{"x"}))
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func inShard(l *eventlog.Log, shard int) string {
+	for i := 0; ; i++ {
+		if s := fmt.Sprint("neighbour/", i); l.ShardOf(s) == shard {
+			return s
+		}
+	}
+}
+
 // work appends and reads, through one connection, of which nobody knows when it is
-// cut.
-func work(t *testing.T, after int, url string) {
+// cut. neighbour is called before each append.
+func work(t *testing.T, after int, url string, neighbour func()) {
 	t.Helper()
 	ctx := t.Context()
 	d, err := Dial(ctx, url, nil)
@@ -156,6 +205,7 @@ func work(t *testing.T, after int, url string) {
 	}
 	const n = 10
 	for i := range n {
+		neighbour()
 		if _, err := log.Append(ctx, "s", &eventlog.AppendOptions{Expect: eventlog.Exactly(uint64(i))}, note{fmt.Sprint(i)}); err != nil {
 			t.Fatalf("cut after %d: append %d: %v", after, i, err)
 		}

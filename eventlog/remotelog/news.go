@@ -166,6 +166,33 @@ func (r *recent) from(first, tail driver.Revision) (commits []driver.Commit, ok 
 	return r.commits[first-r.commits[0].Revision : n : n], true
 }
 
+// each calls f with the commits from a revision on up to another, durable or under way,
+// until f returns false. It returns false then, and when some are not kept.
+func (r *recent) each(first, last driver.Revision, f func(*driver.Commit) bool) bool {
+	next := first
+	if n := len(r.commits); n > 0 && r.commits[0].Revision <= first {
+		for i := first - r.commits[0].Revision; int(i) < n; i++ {
+			if !f(&r.commits[i]) {
+				return false
+			}
+			next++
+		}
+	}
+	for i := range r.ahead {
+		for j := range r.ahead[i].Batch.Commits {
+			c := &r.ahead[i].Batch.Commits[j]
+			if c.Revision < next {
+				continue
+			}
+			if c.Revision > next || !f(c) {
+				return false
+			}
+			next++
+		}
+	}
+	return next == last+1
+}
+
 // flights adds what is under way from a revision on up to another, and takes its size
 // from the room that there is. ok is false when some of it is not kept, or there is no
 // room.

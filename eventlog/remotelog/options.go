@@ -1,6 +1,7 @@
 package remotelog
 
 import (
+	"crypto/rand"
 	"crypto/tls"
 	"log/slog"
 	"time"
@@ -32,6 +33,8 @@ type Options struct {
 	// Logger gets what an operator should know: who owns the directory, and clients
 	// that were refused. Nil is silent.
 	Logger *slog.Logger
+
+	client string // names this log where it is served
 }
 
 const defaultPatience = 10 * time.Second
@@ -44,6 +47,7 @@ func (o *Options) withDefaults() Options {
 	if out.Patience <= 0 {
 		out.Patience = defaultPatience
 	}
+	out.client = rand.Text()
 	if out.Logger == nil {
 		out.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -77,7 +77,16 @@ func given(err error) error {
 }
 
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
-	return given(w.handler.write(ctx, w.party, x))
+	return given(w.handler.write(ctx, &waiter{party: w.party, write: x}))
+}
+
+func (w *owner) move(ctx context.Context, x *driver.Write) ([]driver.Moved, error) {
+	wt := &waiter{party: w.party, write: x, free: true}
+	err := given(w.handler.write(ctx, wt))
+	if errors.Is(err, errGone) { // it may have been moved, and cannot go elsewhere as it is
+		return nil, &driver.TailError{Shard: x.Batches[0].Shard}
+	}
+	return wt.moved, err
 }
 
 func (w *owner) tail(ctx context.Context, shard int) (driver.Revision, error) {

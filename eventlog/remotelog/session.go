@@ -10,22 +10,27 @@ import (
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
+	"github.com/rollforward/rollforward/internal/seal"
 )
 
 // A session is a client at the server.
 type session struct {
-	h     *Handler
-	link  *link
-	party *party
-	room  chan struct{} // tokens of the Writes and questions under way
-	tasks chan *task    // to those who wait for one
-	reads chan struct{} // to those who wait: to read on
-	over  chan error    // why the reading ended
+	h      *Handler
+	link   *link
+	client string   // its id; "": it has none
+	before *session // of the same client
+	party  *party
+	done   chan struct{} // closed when nothing of it is under way any more
+	room   chan struct{} // tokens of the Writes and questions under way
+	tasks  chan *task    // to those who wait for one
+	reads  chan struct{} // to those who wait: to read on
+	over   chan error    // why the reading ended
 
 	mu        sync.Mutex
 	requests  map[uint64]*request // iterations and watches under way
 	iterating int                 // these, and those whose end is being told
 	finishing bool
+	replaced  bool           // its client has another session
 	under     sync.WaitGroup // Writes, and questions that end by themselves
 }
 
@@ -108,16 +113,21 @@ func (s *session) read(ctx context.Context, wg *sync.WaitGroup) (*task, error) {
 // serve begins to do what a frame asks for. A Write that goes to the store at once is
 // left to the caller. An error ends the connection.
 func (s *session) serve(ctx context.Context, wg *sync.WaitGroup, f frame) (*task, error) {
-	if f.kind != askWrite {
+	if f.kind != askWrite && f.kind != askMove {
 		return nil, s.serveOther(ctx, wg, f)
 	}
-	d := &decoder{b: f.body}
-	w := d.write()
+	d, free := &decoder{b: f.body}, f.kind == askMove
+	var w driver.Write
+	if free {
+		w = d.move()
+	} else {
+		w = d.write()
+	}
 	if err := d.done(); err != nil {
 		return nil, err
 	}
 	lent := len(f.body) > sharedBody
-	return s.write(ctx, wg, &task{id: f.id, tokens: 1 + len(f.body)/tokenBytes, waiter: waiter{party: s.party, write: &w, lent: lent}})
+	return s.write(ctx, wg, &task{id: f.id, tokens: 1 + len(f.body)/tokenBytes, waiter: waiter{party: s.party, write: &w, free: free, lent: lent}})
 }
 
 func (s *session) serveOther(ctx context.Context, wg *sync.WaitGroup, f frame) error {
@@ -164,7 +174,7 @@ func (s *session) answer(id uint64, value []byte, err error) {
 }
 
 // begin takes tokens for a request and reports whether it may begin; every one is
-// answered. done gives them back. An error is that of ctx.
+// answered. free gives them back. An error is that of ctx.
 func (s *session) begin(ctx context.Context, id uint64, tokens int) (bool, error) {
 	for range tokens {
 		select {
@@ -183,7 +193,7 @@ func (s *session) begin(ctx context.Context, id uint64, tokens int) (bool, error
 	return true, nil
 }
 
-func (s *session) done(tokens int) {
+func (s *session) free(tokens int) {
 	s.under.Done()
 	for range tokens {
 		<-s.room
@@ -215,7 +225,7 @@ func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) (*task
 			wg.Go(func() { s.attend(ctx, wg, t) })
 		}
 	}
-	if err := s.h.mayWrite(t.write); err != nil {
+	if err := s.h.mayWrite(&t.waiter); err != nil {
 		s.end(t, err)
 		return nil, nil
 	}
@@ -237,24 +247,48 @@ type task struct {
 
 // end answers a task.
 func (s *session) end(t *task, err error) {
-	s.answer(t.id, nil, err)
-	s.done(t.tokens)
+	defer s.free(t.tokens)
+	var value []byte
+	switch {
+	case t.free && errors.Is(err, driver.ErrUnknown):
+		s.doubt()
+		return
+	case t.free && err == nil:
+		value = appendMoved(nil, t.moved)
+	}
+	s.answer(t.id, value, err)
 }
 
-// mayWrite checks w before it stands in line.
-func (h *Handler) mayWrite(w *driver.Write) error {
-	if h.opts.ReadOnly && changes(w) {
+// doubt ends a session of whose client a Write that could be moved has an outcome that only
+// the next owner will know. Until then its client is not served: it would look for the
+// Write and not find it.
+func (s *session) doubt() {
+	s.h.mu.Lock()
+	s.h.doubts[s.client] = struct{}{}
+	s.h.mu.Unlock()
+	s.link.end(errGone)
+}
+
+// mayWrite checks a Write before it stands in line.
+func (h *Handler) mayWrite(wt *waiter) error {
+	if h.opts.ReadOnly && changes(wt.write) {
 		return ErrReadOnly
 	}
-	return w.Validate()
+	if err := wt.write.Validate(); err != nil || !wt.free {
+		return err
+	}
+	if h.starts == nil {
+		return errors.ErrUnsupported
+	}
+	return seal.Check(wt.write)
 }
 
 // write brings a Write of the owner's to the store.
-func (h *Handler) write(ctx context.Context, p *party, w *driver.Write) error {
-	if err := h.mayWrite(w); err != nil {
+func (h *Handler) write(ctx context.Context, wt *waiter) error {
+	if err := h.mayWrite(wt); err != nil {
 		return err
 	}
-	return h.turns.do(ctx, p, w, h.start(ctx, w))
+	return h.turns.do(ctx, wt, h.start(ctx, wt.write))
 }
 
 // start returns a function that hands w to the store.
@@ -285,7 +319,7 @@ func (s *session) ask(ctx context.Context, wg *sync.WaitGroup, id uint64, f func
 	wg.Go(func() {
 		value, err := f(ctx)
 		s.answer(id, value, err)
-		s.done(1)
+		s.free(1)
 	})
 	return nil
 }

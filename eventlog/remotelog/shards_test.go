@@ -56,7 +56,7 @@ func TestShardsOfWhoGoesAway(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		w := driver.Write{Batches: []driver.Batch{batch(0, 2, 1), batch(7, 1, 1)}} // it waits for a
-		if err := c.do(ctx, b, &w, later(func() error { return nil })); !errors.Is(err, context.DeadlineExceeded) || len(c.lanes) != 1 {
+		if err := c.do(ctx, &waiter{party: b, write: &w}, later(func() error { return nil })); !errors.Is(err, context.DeadlineExceeded) || len(c.lanes) != 1 {
 			t.Errorf("%v, %d shards are kept", err, len(c.lanes))
 		}
 	})

@@ -32,8 +32,9 @@ type turns struct {
 	others int     // processes beside the owner's own
 	last   *flight // the one that was admitted last
 	mark   [8]byte // of the names of flights: nobody else gives such
-	names  uint64
-	asked  uint64 // refusals
+	flown  uint64
+	asked  uint64              // refusals
+	names  map[string]struct{} // of passes
 	told   []decision
 
 	holder *party    // whose turn it is; nil: nobody's
@@ -69,23 +70,25 @@ func (p *party) turn() time.Duration { return min(shortTurn<<min(p.lost/lostTurn
 type waiter struct {
 	party   *party
 	write   *driver.Write
-	lent    bool        // its memory is somebody else's, or holds more than its commits
-	flight  *flight     // when it was admitted
-	decided func(error) // told once if it has to wait; nil: it may go on
+	free    bool           // it may be moved
+	lent    bool           // its memory is somebody else's, or holds more than its commits
+	moved   []driver.Moved // when it was admitted
+	flight  *flight        // when it was admitted
+	decided func(error)    // told once if it has to wait; nil: it may go on
 }
 
 func newTurns(chains bool, tails func(shard int) (driver.Revision, error)) *turns {
-	t := &turns{chains: chains, tails: tails, lanes: make(map[int]*lane)}
+	t := &turns{chains: chains, tails: tails, lanes: make(map[int]*lane), names: make(map[string]struct{})}
 	rand.Read(t.mark[:])
 	return t
 }
 
-// do brings w to the store when its turn has come: start hands it over, and what start
-// returns waits for the answer. The error is the store's, or a refusal that the store
-// would give too.
-func (t *turns) do(ctx context.Context, p *party, w *driver.Write, start func() (wait func() error)) error {
+// do brings a Write to the store when its turn has come: start hands it over, and what
+// start returns waits for the answer. The error is the store's, or a refusal that the
+// store would give too.
+func (t *turns) do(ctx context.Context, wt *waiter, start func() (wait func() error)) error {
 	decided := make(chan error, 1)
-	wt := &waiter{party: p, write: w, lent: true, decided: func(err error) { decided <- err }}
+	wt.lent, wt.decided = true, func(err error) { decided <- err }
 	if now, err := t.ask(wt); now {
 		if err != nil {
 			return err
@@ -205,10 +208,11 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		if !holds && (ln.turn != nil || ln.waiting > 0 && !first) {
 			return false, nil
 		}
-		switch t.stands(ln, b) {
-		case early:
+		switch s := t.stands(ln, b); {
+		case s == free || wt.free && t.passes(ln, b):
+		case s == early:
 			return false, nil
-		case stale:
+		default:
 			if refused < 0 {
 				refused = i
 			}
@@ -224,6 +228,9 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		}
 		t.give(wt)
 		return true, e
+	}
+	if wt.free {
+		wt.moved = t.move(wt.write)
 	}
 	t.admit(wt)
 	return true, nil

@@ -32,7 +32,7 @@ func (r *rival) write(ctx context.Context, shards ...int) error {
 			first := r.tails[s] + 1
 			w.Batches = append(w.Batches, driver.Batch{Shard: s, First: first, Commits: []driver.Commit{{Revision: first, Data: []byte("x")}}})
 		}
-		err := r.turns.do(ctx, r.party, &w, later(func() error {
+		err := r.turns.do(ctx, &waiter{party: r.party, write: &w}, later(func() error {
 			time.Sleep(r.sync)
 			return r.store.Write(ctx, w)
 		}))
@@ -172,7 +172,7 @@ func TestTurnsOfTheDead(t *testing.T) {
 			if leave {
 				hung = list[1]
 			}
-			if err := list[0].turns.do(ctx, hung.party, &stale, later(func() error { return errors.New("it came to the store") })); !errors.As(err, new(*driver.TailError)) {
+			if err := list[0].turns.do(ctx, &waiter{party: hung.party, write: &stale}, later(func() error { return errors.New("it came to the store") })); !errors.As(err, new(*driver.TailError)) {
 				t.Fatal(err)
 			}
 			begin := time.Now()
@@ -236,7 +236,7 @@ func later(f func() error) (start func() (wait func() error)) {
 // do lets a party write; the store gives the answer.
 func do(t *testing.T, x *turns, p *party, answer error, list ...driver.Batch) error {
 	t.Helper()
-	return x.do(t.Context(), p, &driver.Write{Batches: list}, later(func() error { return answer }))
+	return x.do(t.Context(), &waiter{party: p, write: &driver.Write{Batches: list}}, later(func() error { return answer }))
 }
 
 // TestTurnsOfADeadElder: a process that goes while it keeps several shards keeps
@@ -249,7 +249,7 @@ func TestTurnsOfADeadElder(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			w := driver.Write{Batches: []driver.Batch{batch(0, 1, 1)}}
-			if err := x.do(t.Context(), a, &w, later(func() error { time.Sleep(time.Second); return nil })); err != nil {
+			if err := x.do(t.Context(), &waiter{party: a, write: &w}, later(func() error { time.Sleep(time.Second); return nil })); err != nil {
 				t.Error(err)
 			}
 		})
@@ -284,7 +284,7 @@ func TestTurnsOfTheLosing(t *testing.T) {
 		defer cancel()
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				_ = x.do(ctx, q, &driver.Write{Batches: []driver.Batch{batch(0, 1, 1)}}, later(func() error { return nil }))
+				_ = x.do(ctx, &waiter{party: q, write: &driver.Write{Batches: []driver.Batch{batch(0, 1, 1)}}}, later(func() error { return nil }))
 				time.Sleep(shortTurn / 2)
 			}
 		})
@@ -292,7 +292,7 @@ func TestTurnsOfTheLosing(t *testing.T) {
 			time.Sleep(5 * longTurn)
 			begin := time.Now()
 			w := driver.Write{Batches: []driver.Batch{batch(0, first+2, 1)}}
-			err := x.do(ctx, p, &w, later(func() error { return nil }))
+			err := x.do(ctx, &waiter{party: p, write: &w}, later(func() error { return nil }))
 			if took := time.Since(begin); err != nil || took > longTurn+shortTurn {
 				t.Errorf("after %v: %v", took, err)
 			}

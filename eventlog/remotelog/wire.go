@@ -29,6 +29,7 @@ const (
 	askMore   // of an iteration: the client has used a page
 	askCancel // the client has no more interest in a request
 	askPing
+	askMove // a Write that may be moved
 )
 
 // What a server sends.

@@ -1,0 +1,127 @@
+package seal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/rollforward/rollforward/eventlog/driver"
+)
+
+// MaxTime is later than every commit's, and leaves room for later ones.
+const MaxTime = math.MaxInt64 / 2
+
+// Check checks a valid Write of driver.Mover's: what is not as it was sealed must not be
+// sealed anew.
+func Check(w *driver.Write) error {
+	if len(w.Cells) > 0 {
+		return errors.New("a write with cells cannot be moved")
+	}
+	size := 0
+	for i := range w.Batches {
+		b := &w.Batches[i]
+		if b.Behind != [16]byte{} {
+			return errors.New("a write that stands behind another one cannot be moved")
+		}
+		for j := range b.Commits {
+			c := &b.Commits[j]
+			if j > 0 && c.Time <= b.Commits[j-1].Time || c.Time > MaxTime {
+				return fmt.Errorf("shard %d revision %d: time %d is not behind the one ahead, or beyond all times", b.Shard, c.Revision, c.Time)
+			}
+			if !movable(c.Data, b.Shard, uint64(c.Revision), c.Time) {
+				return &driver.CorruptError{Shard: b.Shard, Revision: c.Revision, Reason: "a commit that was not made for this place and time"}
+			}
+			size += len(c.Data)
+		}
+	}
+	if size > driver.MaxMove {
+		return fmt.Errorf("%w: %d bytes that could be moved, at most %d", driver.ErrTooLarge, size, driver.MaxMove)
+	}
+	return nil
+}
+
+// Move puts the batches of a Write that was checked behind the commits that each of them
+// passes, which have no data, and says what has become of them, as driver.Mover does.
+func Move(batches []driver.Batch, passed [][]driver.Commit) []driver.Moved {
+	any, commits := false, 0
+	for i := range batches {
+		batches[i].First += driver.Revision(len(passed[i]))
+		any = any || len(passed[i]) > 0
+		commits += len(batches[i].Commits)
+	}
+	settle(batches)
+	if !any {
+		return nil
+	}
+	changed := retime(batches, passed)
+	moved, times := make([]driver.Moved, 0, len(batches)), make([]int64, 0, commits)
+	for i := range batches {
+		b, start := &batches[i], len(times)
+		if len(passed[i]) == 0 && !changed[i] {
+			continue
+		}
+		for j := range b.Commits {
+			c := &b.Commits[j]
+			times = append(times, c.Time)
+			Set(c.Data, b.Shard, uint64(c.Revision), c.Time)
+		}
+		from := driver.Batch{Shard: b.Shard, First: b.First - driver.Revision(len(passed[i])), Commits: passed[i]}
+		moved = append(moved, driver.Moved{Passed: from, Times: times[start:len(times):len(times)]})
+	}
+	return moved
+}
+
+// settle gives the commits of batches, and their keys, their revisions.
+func settle(batches []driver.Batch) {
+	for i := range batches {
+		for j := range batches[i].Commits {
+			c := &batches[i].Commits[j]
+			c.Revision = batches[i].First + driver.Revision(j)
+			for k := range c.Keys {
+				if c.Keys[k].Pos == 0 {
+					c.Keys[k].Pos = uint64(c.Revision)
+				}
+			}
+		}
+	}
+}
+
+// retime gives the commits of batches times later than those that they have passed, and
+// says in which of them that made a difference. A commit keeps its time if it can;
+// those that have one time still have one, and the order of all stays.
+func retime(list []driver.Batch, passed [][]driver.Commit) (changed []bool) {
+	changed = make([]bool, len(list))
+	at, ahead := make([]int, len(list)), make([]int64, len(list))
+	for i, p := range passed {
+		if len(p) > 0 {
+			ahead[i] = p[len(p)-1].Time
+		}
+	}
+	for last := int64(math.MinInt64); ; {
+		first := -1
+		for i := range list {
+			if at[i] < len(list[i].Commits) && (first < 0 || list[i].Commits[at[i]].Time < list[first].Commits[at[first]].Time) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return changed
+		}
+		was := list[first].Commits[at[first]].Time
+		is := max(was, last+1)
+		together := func(f func(i int)) {
+			for i := first; i < len(list); i++ {
+				if at[i] < len(list[i].Commits) && list[i].Commits[at[i]].Time == was {
+					f(i)
+				}
+			}
+		}
+		together(func(i int) { is = max(is, ahead[i]+1) })
+		together(func(i int) {
+			list[i].Commits[at[i]].Time = is
+			changed[i] = changed[i] || is != was
+			at[i]++
+		})
+		last = is
+	}
+}
