@@ -20,7 +20,7 @@ import (
 // writes down on which conditions. What rests on a place may not: who asked for any
 // commit, has seen one that is pending, or restores one to its time.
 func (l *Log) movable(g *group, s *stored) bool {
-	if g.foreign != nil || g.commits == 0 || g.bytes > driver.MaxMove || l.rigid.Load() {
+	if g.foreign != nil || g.commits == 0 || l.rigid.Load() {
 		return false
 	}
 	if _, ok := l.driver.(store).mover(); !ok {
@@ -32,6 +32,7 @@ func (l *Log) movable(g *group, s *stored) bool {
 		}
 	}
 	s.unless, s.keys = s.unless[:0], s.keys[:0]
+	size := g.bytes
 	for i, ln := range g.lanes {
 		start := len(s.unless)
 		for _, m := range g.members {
@@ -39,8 +40,20 @@ func (l *Log) movable(g *group, s *stored) bool {
 		}
 		b := &g.write.Batches[i]
 		b.Unless = s.unless[start:len(s.unless):len(s.unless)]
-		for i := range b.Commits {
-			b.Commits[i].Keys = s.placeless(b.Commits[i].Keys)
+		for _, name := range b.Unless {
+			size += len(name)
+		}
+		if size > driver.MaxMove || len(b.Unless) > driver.MaxUnless {
+			for i := range g.write.Batches {
+				g.write.Batches[i].Unless = nil
+			}
+			return false
+		}
+	}
+	for i := range g.write.Batches {
+		for j := range g.write.Batches[i].Commits {
+			c := &g.write.Batches[i].Commits[j]
+			c.Keys = s.placeless(c.Keys)
 		}
 	}
 	return true
@@ -139,8 +152,11 @@ func (l *Log) takeMoved(g *group, moved []driver.Moved) error {
 		for _, c := range b.Commits {
 			to.commits = append(to.commits, newCommit{c.Keys, c.Time})
 		}
+		if n := len(b.Commits); n > 0 {
+			l.clock.observe(b.Commits[n-1].Time)
+		}
 		if n := len(to.times); n > 0 {
-			l.clock.observe(to.times[n-1]) // later than what it has passed
+			l.clock.observe(to.times[n-1])
 		}
 		l.see(b.Shard, to.tail())
 		moves = append(moves, to)
@@ -152,8 +168,9 @@ func (l *Log) takeMoved(g *group, moved []driver.Moved) error {
 // search finds out whether a write was done whose answer was lost, which the
 // store has decided on by now: its commits are there, or will never be.
 func (l *Log) search(g *group, lost error) error {
+	why := lost
 	for attempt := 0; ; attempt++ {
-		l.opts.Logger.Warn("store gave no answer to a write; looking for it", "attempt", attempt+1, "err", lost)
+		l.opts.Logger.Warn("store gave no answer to a write; looking for it", "attempt", attempt+1, "err", why)
 		moves, found, err := l.written(g)
 		switch {
 		case err == nil && found:
@@ -162,10 +179,10 @@ func (l *Log) search(g *group, lost error) error {
 		case err == nil:
 			g.free = true
 			return &driver.TailError{Shard: g.lanes[0].shard}
-		case errors.Is(err, ErrClosed), l.ctx.Err() != nil:
-			return fmt.Errorf("%w: %w", lost, err)
+		case errors.Is(err, ErrClosed), errors.Is(err, ErrCorrupt), errors.Is(err, ErrFormat), l.ctx.Err() != nil:
+			return fmt.Errorf("%w: %w", lost, err) // the doubt stays
 		}
-		lost = err
+		why = err
 		pause(l.ctx, attempt)
 	}
 }
@@ -240,6 +257,9 @@ func (l *Log) shift(g *group, moves []move) {
 			}
 			p.put(time) // nobody else has written to its streams: they have the versions that it knows
 		}
+	}
+	for _, q := range g.queues {
+		q.flight = g // until it is published, nobody forms the next one
 	}
 	queued := waiting[len(g.members):]
 	l.placeAnew(queued, make([]error, len(queued)))

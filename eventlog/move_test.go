@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -167,6 +168,113 @@ func TestMoveAnswerLostForGood(t *testing.T) {
 	f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Kind: drivertest.Fail, Err: errors.Join(driver.ErrUnknown, driver.ErrClosed)}))
 	_, err := b.Append(t.Context(), "s", nil, entry{"1"})
 	is(t, err, eventlog.ErrUnknown)
+}
+
+// TestMoveAnswerLostAndStoreGone: when the store is gone before the process has found out,
+// the caller is told that nobody knows.
+func TestMoveAnswerLostAndStoreGone(t *testing.T) {
+	t.Parallel()
+	for _, end := range []error{driver.ErrClosed, driver.ErrCorrupt} {
+		b, f := moving(t, memlog.NewStore())
+		move, reads := f.Calls("Move")+1, 0
+		f.Inject(func(c drivertest.Call) drivertest.Fault {
+			switch {
+			case c.Method == "Move" && c.N == move:
+				return drivertest.Fault{Kind: drivertest.Lose}
+			case c.Method == "Read":
+				if reads++; reads < 3 {
+					return drivertest.Fault{Kind: drivertest.Fail}
+				}
+				return drivertest.Fault{Kind: drivertest.Fail, Err: end}
+			}
+			return drivertest.Fault{}
+		})
+		_, err := b.Append(t.Context(), "s", nil, entry{"1"})
+		is(t, err, eventlog.ErrUnknown)
+		is(t, err, end)
+		f.Inject(nil)
+	}
+}
+
+// TestMoveBeforeTheNext: what stands behind a write that was moved goes to the store when
+// that one is over.
+func TestMoveBeforeTheNext(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		a, _ := moving(t, store)
+		f := drivertest.NewFaulty(store.Open(), nil)
+		told := make(chan struct{})
+		o := &eventlog.Options{Hooks: eventlog.Hooks{Group: func(g eventlog.GroupInfo) {
+			if g.Shards == 2 {
+				<-told
+			}
+		}}}
+		b := over(t, f.Mover(), o)
+		one, two := inShard(b, 0, "one"), inShard(b, 1, "two")
+		add(t, b, one, "1")
+		add(t, b, two, "1")
+		add(t, a, inShard(a, 0, "others"), "1")
+		add(t, a, inShard(a, 1, "others"), "1")
+		gate := make(chan struct{})
+		moves := f.Calls("Move")
+		f.Inject(drivertest.Nth("Move", moves+1, drivertest.Fault{Before: gate}))
+		both := begin(func() error {
+			_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
+				return join(tx.Append(one, entry{"2"}), tx.Append(two, entry{"2"}))
+			})
+			return err
+		})
+		synctest.Wait()
+		var behind []<-chan error
+		for _, s := range []string{one, two} {
+			behind = append(behind, begin(func() error {
+				_, err := b.Append(t.Context(), s, nil, entry{"3"})
+				return err
+			}))
+		}
+		synctest.Wait()
+		close(gate)
+		synctest.Wait()
+		if n := f.Calls("Move") - moves; n != 1 {
+			t.Errorf("%d moves before the first one is over", n)
+		}
+		close(told)
+		is(t, <-both, nil)
+		is(t, <-behind[0], nil)
+		is(t, <-behind[1], nil)
+		want(t, a, one, "1 2 3")
+		want(t, a, two, "1 2 3")
+	})
+}
+
+// TestMoveObserves: what a process writes is later than all that it knows of, also where
+// it has only passed it with a condition.
+func TestMoveObserves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		ahead := eventlog.Options{Shards: 2, MaxSkew: time.Minute}
+		eventlog.SetNow(&ahead, func() time.Time { return time.Now().Add(10 * time.Second) })
+		a := over(t, store.Open(), &ahead)
+		f := drivertest.NewFaulty(store.Open(), nil)
+		b := over(t, f.Mover(), &eventlog.Options{MaxSkew: time.Minute})
+		here, there := inShard(b, 0, "here"), inShard(b, 1, "there")
+		add(t, b, there, "1")
+		late := a.Now()
+		_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
+			d, err := diaries.Load(tx, there)
+			add(t, a, inShard(a, 1, "others"), "1")
+			return join(err, tx.Append(here, entry{d.Text}))
+		})
+		is(t, err, nil)
+		if f.Calls("Move") != 2 {
+			t.Errorf("%d moves, expected 2", f.Calls("Move"))
+		}
+		if !b.Now().After(late) {
+			t.Errorf("the log's time is %v, and it knows of %v", b.Now(), late)
+		}
+	})
 }
 
 // TestMoveOfWhatWasSeen: an Update that has seen an event which is not durable yet has

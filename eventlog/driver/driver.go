@@ -237,7 +237,8 @@ const (
 	MaxCommit     = 900_000      // bytes of Commit.Data, and of Cell.Value
 	MaxCommitKeys = 5_000        // keys of one commit
 	MaxWrite      = 3_500 * 1024 // bytes of data, values and names in one Write
-	MaxMove       = 256 << 10    // bytes of data in one Write that may be moved
+	MaxMove       = 256 << 10    // bytes of data and excluded names in one Write that may be moved
+	MaxUnless     = 5_000        // excluded names of a batch
 )
 
 var (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -228,7 +229,13 @@ func testMoveMalformed(t *testing.T, log driver.Mover) {
 		"back":       one(func(w *driver.Write, c *driver.Commit) { *c = own(0, 2, 1, "b") }),
 		"no end":     one(func(w *driver.Write, c *driver.Commit) { *c = own(0, 2, 1<<62+1, "b") }),
 		"name":       one(func(w *driver.Write, c *driver.Commit) { w.Batches[0].Unless = []string{""} }),
-		"large":      request([]driver.Batch{owns(nil, 0, own(0, 1, 1, string(make([]byte, driver.MaxMove))))}),
+		"names": one(func(w *driver.Write, c *driver.Commit) {
+			w.Batches[0].Unless = slices.Repeat([]string{"n"}, driver.MaxUnless+1)
+		}),
+		"long names": one(func(w *driver.Write, c *driver.Commit) {
+			w.Batches[0].Unless = slices.Repeat([]string{strings.Repeat("n", 1000)}, driver.MaxMove/1000+1)
+		}),
+		"large": request([]driver.Batch{owns(nil, 0, own(0, 1, 1, string(make([]byte, driver.MaxMove))))}),
 	} {
 		if err := refusedMove(t, log, w); errors.As(err, new(*driver.TailError)) {
 			t.Errorf("%s: refused with %v, as if somebody had taken its place", what, err)

@@ -8,8 +8,9 @@ import (
 )
 
 // passes reports whether a batch may be put behind all that is there and all that is
-// under way: that is known, and none of it carries a name that the batch excludes.
-func (t *turns) passes(ln *lane, b *driver.Batch) bool {
+// under way: that is known, there is room to tell of it, and none of it carries a name
+// that the batch excludes.
+func (t *turns) passes(ln *lane, b *driver.Batch, room *int) bool {
 	switch {
 	case !t.chains || b.First > ln.ahead+1:
 		return false
@@ -25,12 +26,14 @@ func (t *turns) passes(ln *lane, b *driver.Batch) bool {
 		excluded = func(name string) bool { _, ok := t.names[name]; return ok }
 	}
 	return ln.recent.each(b.First, ln.ahead, func(c *driver.Commit) bool {
+		*room -= commitCost
 		for i := range c.Keys {
+			*room -= len(c.Keys[i].Name) + keyCost
 			if excluded(c.Keys[i].Name) {
 				return false
 			}
 		}
-		return 0 < c.Time && c.Time <= seal.MaxTime
+		return *room >= 0 && 0 < c.Time && c.Time <= seal.MaxTime
 	})
 }
 

@@ -3,10 +3,12 @@ package remotelog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +105,33 @@ func TestMovesPastNobodyUnknown(t *testing.T) {
 		wt, result := c.move(b, 'x', nil, sealed(0, 1, 1, "b"))
 		if e := refusalOf(t, result); len(e.News) > 0 || wt.moved != nil {
 			t.Errorf("told of %+v, moved %+v", e.News, wt.moved)
+		}
+	})
+}
+
+// TestMovesAreBounded: nobody passes more than one answer should tell of.
+func TestMovesAreBounded(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		var mine, theirs []driver.Batch
+		for shard := range 8 {
+			list := sealed(shard, 1, 1, "a")
+			for i := range 40 {
+				list.Commits[0].Keys = append(list.Commits[0].Keys, driver.Key{Name: fmt.Sprint(strings.Repeat("k", 1000), i), Pos: 1})
+			}
+			theirs, mine = append(theirs, list), append(mine, sealed(shard, 1, 1, "b"))
+		}
+		done := c.write(a, 'a', nil, theirs...)
+		if time.Sleep(2 * time.Second); done() != nil {
+			t.Fatal(done())
+		}
+		wt, all := c.move(b, 'x', nil, mine...)
+		if refusalOf(t, all); wt.moved != nil {
+			t.Errorf("moved past %d", len(wt.moved))
+		}
+		wt, few := c.move(b, 'b', nil, mine[:4]...)
+		if time.Sleep(2 * time.Second); few() != nil || len(wt.moved) != 4 {
+			t.Errorf("%v, moved past %d", few(), len(wt.moved))
 		}
 	})
 }

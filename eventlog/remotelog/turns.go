@@ -198,7 +198,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 		return true, errGone
 	}
 	holds := t.holder == wt.party
-	refused := -1
+	refused, room := -1, toldNews
 	for i := range wt.write.Batches {
 		b := &wt.write.Batches[i]
 		ln := t.lanes[b.Shard]
@@ -209,7 +209,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 			return false, nil
 		}
 		switch s := t.stands(ln, b); {
-		case s == free || wt.free && t.passes(ln, b):
+		case s == free || wt.free && t.passes(ln, b, &room):
 		case s == early:
 			return false, nil
 		default:

@@ -23,6 +23,12 @@ func Check(w *driver.Write) error {
 		if b.Behind != [16]byte{} {
 			return errors.New("a write that stands behind another one cannot be moved")
 		}
+		if n := len(b.Unless); n > driver.MaxUnless {
+			return fmt.Errorf("%w: %d excluded names in shard %d, at most %d", driver.ErrTooLarge, n, b.Shard, driver.MaxUnless)
+		}
+		for _, name := range b.Unless {
+			size += len(name)
+		}
 		for j := range b.Commits {
 			c := &b.Commits[j]
 			if j > 0 && c.Time <= b.Commits[j-1].Time || c.Time > MaxTime {
