@@ -287,7 +287,7 @@ func (p *part) again() *part {
 	}
 	c := *p.commit
 	c.events = slices.Clone(c.events)
-	return &part{lane: p.lane, commit: &c, spans: slices.Clone(p.spans), keys: slices.Clone(p.keys)}
+	return &part{lane: p.lane, time: p.time, commit: &c, spans: slices.Clone(p.spans), keys: slices.Clone(p.keys)}
 }
 
 // missing returns a stream whose head the lane must know before p is placed.

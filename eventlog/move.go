@@ -84,7 +84,11 @@ func (m *member) unless(list []string, ln *lane) []string {
 		}
 	}
 	for i := range m.reads {
-		if r := &m.reads[i]; r.lane == ln && (len(list) == own || list[len(list)-1] != r.key) {
+		r := &m.reads[i]
+		if r.lane != ln || len(list) > own && list[len(list)-1] == r.key {
+			continue
+		}
+		if driver.CheckName(r.key) == nil { // no commit carries another one
 			list = append(list, r.key)
 		}
 	}
@@ -145,7 +149,7 @@ func (l *Log) takeMoved(g *group, moved []driver.Moved) error {
 	for i := range moved {
 		b := &moved[i].Passed
 		lane := slices.IndexFunc(g.lanes, func(ln *lane) bool { return ln.shard == b.Shard })
-		if lane < 0 || len(moved[i].Times) != len(g.write.Batches[lane].Commits) {
+		if lane < 0 || len(moved[i].Times) != len(g.write.Batches[lane].Commits) || b.First != g.lanes[lane].tail+1 {
 			return fmt.Errorf("%w: the store has moved what was not written", ErrUnknown)
 		}
 		to := move{news{lane: g.lanes[lane], floor: g.lanes[lane].tail, commits: make([]newCommit, 0, len(b.Commits))}, moved[i].Times}

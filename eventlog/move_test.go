@@ -3,6 +3,7 @@ package eventlog_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -328,6 +329,88 @@ func TestMoveOfWhatWasSeen(t *testing.T) {
 		}
 		want(t, a, "s", "1 2 3")
 		want(t, a, "seen", "it")
+	})
+}
+
+// TestMoveKeepsTimes: of a write that was moved in one shard, what somebody has seen of the
+// other one keeps its time.
+func TestMoveKeepsTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		a, _ := moving(t, store)
+		b, f := moving(t, store)
+		one, two := inShard(b, 0, "one"), inShard(b, 1, "two")
+		add(t, b, one, "1")
+		add(t, b, two, "1")
+		add(t, a, inShard(a, 0, "others"), "1")
+		time.Sleep(time.Second)
+		gate := make(chan struct{})
+		f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+		both := begin(func() error {
+			_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
+				return join(tx.Append(one, entry{"2"}), tx.Append(two, entry{"2"}))
+			})
+			return err
+		})
+		synctest.Wait()
+		sees := begin(func() error {
+			_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
+				_, err := diaries.Load(tx, two)
+				return join(err, tx.Append("seen", entry{"it"}))
+			})
+			return err
+		})
+		synctest.Wait()
+		close(gate)
+		is(t, <-both, nil)
+		is(t, <-sees, nil)
+		var times [2]time.Time
+		for i, l := range []*eventlog.Log{a, b} {
+			for r, err := range l.Read(t.Context(), eventlog.Query{Stream: two, From: 2}) {
+				is(t, err, nil)
+				times[i] = r.Time
+			}
+		}
+		if tail := eventlog.TailTime(b, 1); !times[0].Equal(times[1]) || tail.Before(times[0]) {
+			t.Errorf("one process reads the time %v, the other %v, whose lane ends at %v", times[0], times[1], tail)
+		}
+	})
+}
+
+// TestMoveBesideABadRead: who asks for what cannot exist is answered, and those who share a
+// write with it are, too.
+func TestMoveBesideABadRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, f := moving(t, memlog.NewStore())
+		gate := make(chan struct{})
+		f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+		var answers []<-chan error
+		add := func(fn func(tx *eventlog.Tx) error) {
+			answers = append(answers, begin(func() error {
+				_, err := b.Update(t.Context(), fn)
+				return err
+			}))
+			synctest.Wait()
+		}
+		add(func(tx *eventlog.Tx) error { return tx.Append("first", entry{"1"}) })
+		for i, tag := range []string{"a\xff", "a\x00b", strings.Repeat("t", 2000), "good"} {
+			add(func(tx *eventlog.Tx) error {
+				for _, err := range tx.Read(eventlog.Query{Tag: tag, Shards: []int{0}}) {
+					if err != nil {
+						return err
+					}
+				}
+				return tx.Append(fmt.Sprint("s", i), entry{"1"})
+			})
+		}
+		close(gate)
+		for i, answer := range answers {
+			if err := <-answer; err != nil {
+				t.Errorf("%d: %v", i, err)
+			}
+		}
 	})
 }
 

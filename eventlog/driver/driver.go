@@ -5,7 +5,8 @@
 // carry a key) and cells (small values that are not history).
 //
 // There is one way to write, [Log.Write]: a compare-and-swap on the tails of
-// shards and the versions of cells. All of it happens, or nothing. What a
+// shards and the versions of cells. All of it happens, or nothing. (A store may do so
+// with a Write that it has put further back: [Mover].) What a
 // store cannot do alone (groups, conditions, early sight, decoding) is done
 // once, above this package, in eventlog.
 //
@@ -202,8 +203,8 @@ type Mover interface {
 	// Move is Write for who does not mind where the commits stand. Each batch is put
 	// directly behind the tail of its shard, or behind what is under way there, if every
 	// commit that it passes so is remembered and carries none of the names in
-	// [Batch].Unless; otherwise w is refused as by Write. w has neither Cells nor Beside
-	// nor a batch with Behind, its commits have a Time that rises in each batch, and their
+	// [Batch].Unless; otherwise w is refused as by Write. w has commits, and neither Cells
+	// nor Beside nor a batch with Behind; its commits have a Time that rises in each batch, and their
 	// Data is eventlog's: it begins with a checksum that covers the place, and the time,
 	// and Move sets both. A commit keeps its time unless one ahead of it is as late: then
 	// it is a nanosecond later than that. What has one time in w still has one. A position

@@ -88,6 +88,9 @@ func (w *Write) Validate() error {
 			}
 			total += n
 		}
+		if n := len(b.Unless); n > MaxUnless {
+			return fmt.Errorf("%w: %d excluded names in shard %d, at most %d", ErrTooLarge, n, b.Shard, MaxUnless)
+		}
 		for _, name := range b.Unless {
 			if err := CheckName(name); err != nil {
 				return fmt.Errorf("shard %d: %w", b.Shard, err)

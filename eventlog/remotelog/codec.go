@@ -233,7 +233,10 @@ func (d *decoder) write() (w driver.Write) {
 func (d *decoder) move() driver.Write {
 	w := d.write()
 	for i := range w.Batches {
-		if n := d.count(1); n > 0 {
+		switch n := d.count(1); {
+		case n > driver.MaxUnless:
+			d.fail("too many excluded names")
+		case n > 0:
 			w.Batches[i].Unless = make([]string, n)
 		}
 		for j := range w.Batches[i].Unless {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,10 +44,16 @@ type Handler struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	clients  map[string]*session // by their id, the last of each
-	doubts   map[string]struct{} // clients that are not served; see session.doubt
+	clients  map[string]*guest // by their id
 	closed   bool
 	ended    sync.WaitGroup
+}
+
+// A guest is a client that has a name. When it comes again, what is left of its earlier
+// connections is ended first: by then every Write that it has sent is decided on.
+type guest struct {
+	sessions []*session // in the order in which they came
+	doubt    bool       // it is not served; see session.doubt
 }
 
 // A starter is a log that decides on Writes in the order in which they are started.
@@ -54,11 +61,12 @@ type starter interface {
 	Start(ctx context.Context, w driver.Write) (wait func() error)
 }
 
-// NewHandler returns a handler that serves log. Whoever has other writers of the
-// same store served by it too lets them go through a client.
+// NewHandler returns a handler that serves log. It is the only one, as long as log is
+// open: it remembers what clients have under way. Whoever has other writers of the same
+// store served by it too lets them go through a client.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
-	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{}), clients: make(map[string]*session), doubts: make(map[string]struct{})}
+	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}
 	if o != nil {
 		h.opts = *o
 	}
@@ -108,14 +116,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.opts.Logger.Warn("a client of the log was refused", "remote", r.RemoteAddr, "err", err)
 		return
 	}
-	s := &session{h: h, requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom), tasks: make(chan *task), reads: make(chan struct{}), over: make(chan error, 1), client: r.Header.Get(clientHeader), done: make(chan struct{})}
-	if err := h.enter(s); err != nil {
+	s := newSession(h, r.Header.Get(clientHeader))
+	earlier, err := h.enter(s)
+	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	defer h.leave(s)
-	if s.before != nil && !s.before.replace() {
-		http.Error(w, "what this client has asked for before is still under way", http.StatusServiceUnavailable)
+	if err := h.replace(r.Context(), s, earlier); err != nil {
+		http.Error(w, err.Error(), http.StatusServiceUnavailable)
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -123,45 +132,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the connection cannot be taken over: "+err.Error(), http.StatusHTTPVersionNotSupported)
 		return
 	}
-	if err := welcome(conn, buffered, h.starts != nil); err != nil {
+	if err := welcome(conn, buffered, s.moves); err != nil {
 		_ = conn.Close()
 		return
 	}
 	s.mu.Lock()
 	s.link = newLink(conn, buffered.Reader)
-	if s.replaced {
-		s.link.end(errGone)
-	}
 	s.mu.Unlock()
 	s.run()
-}
-
-// replace ends a session whose client has come again, and waits until nothing of it is
-// under way. A Write of which the client has heard nothing is decided then.
-func (s *session) replace() bool {
-	s.mu.Lock()
-	s.replaced = true
-	if s.link != nil {
-		s.link.end(errGone)
-	}
-	s.mu.Unlock()
-	timer := time.NewTimer(handshakeTimeout)
-	defer timer.Stop()
-	select {
-	case <-s.done:
-	case <-timer.C:
-	}
-	return s.ended()
-}
-
-// ended reports whether nothing of a session is under way any more.
-func (s *session) ended() bool {
-	select {
-	case <-s.done:
-		return true
-	default:
-		return false
-	}
 }
 
 // check says what is wrong with a request, with the status that says so.
@@ -217,37 +195,71 @@ func welcome(conn net.Conn, rw *bufio.ReadWriter, moves bool) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// enter lets a session begin, which must leave.
-func (h *Handler) enter(s *session) error {
+// enter lets a session begin, which must leave. earlier are those that its client still
+// has.
+func (h *Handler) enter(s *session) (earlier []*session, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
-		return errors.New("the log is being closed")
+		return nil, errors.New("the log is being closed")
 	}
 	if s.client != "" {
-		if _, in := h.doubts[s.client]; in {
-			return errors.New("what this client has asked for before has no known outcome until the log is opened again")
+		g := h.clients[s.client]
+		if g == nil {
+			g = new(guest)
+			h.clients[s.client] = g
 		}
-		s.before = h.clients[s.client]
-		h.clients[s.client] = s
+		earlier = slices.Clone(g.sessions)
+		g.sessions = append(g.sessions, s)
 	}
 	h.sessions[s] = struct{}{}
 	h.ended.Add(1)
 	s.party = h.turns.join()
+	return earlier, nil
+}
+
+// replaceWithin is shorter than clients wait for the answer to their request.
+const replaceWithin = handshakeTimeout / 2
+
+// replace ends the earlier sessions of a client, and waits until all their Writes are
+// decided on.
+func (h *Handler) replace(ctx context.Context, s *session, earlier []*session) error {
+	for _, e := range earlier {
+		e.cancel()
+	}
+	timer := time.NewTimer(replaceWithin)
+	defer timer.Stop()
+	for _, e := range earlier {
+		select {
+		case <-e.decided:
+		case <-timer.C:
+			return errors.New("what this client has asked for before is still under way")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.ctx.Done(): // it has come again meanwhile
+			return errGone
+		}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if s.client != "" && h.clients[s.client].doubt {
+		return errors.New("what this client has asked for before has no known outcome until the log is opened again")
+	}
 	return nil
 }
 
 func (h *Handler) leave(s *session) {
 	h.turns.part(s.party)
+	s.settle()
+	s.cancel()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.sessions, s)
-	if h.clients[s.client] == s {
-		delete(h.clients, s.client)
-		if s.before != nil && !s.before.ended() { // the next one has to wait for it
-			h.clients[s.client] = s.before
+	if g := h.clients[s.client]; g != nil {
+		g.sessions = slices.DeleteFunc(g.sessions, func(e *session) bool { return e == s })
+		if len(g.sessions) == 0 && !g.doubt {
+			delete(h.clients, s.client)
 		}
 	}
-	close(s.done)
 	h.ended.Done()
 }

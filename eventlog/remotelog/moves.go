@@ -17,9 +17,9 @@ func (t *turns) passes(ln *lane, b *driver.Batch, room *int) bool {
 	case b.First == ln.ahead+1:
 		return true
 	}
+	defer clear(t.names) // they are part of a frame
 	excluded := func(name string) bool { return slices.Contains(b.Unless, name) }
 	if len(b.Unless) > fewNames {
-		clear(t.names)
 		for _, name := range b.Unless {
 			t.names[name] = struct{}{}
 		}

@@ -1,15 +1,18 @@
 package remotelog
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -304,7 +307,7 @@ func TestMovesAreDecidedWhenTheClientComesAgain(t *testing.T) {
 			}
 			return rev
 		})
-		for !comesAgain(h) { // it waits at the door
+		for sessions(h) < 2 { // it waits at the door
 			time.Sleep(time.Millisecond)
 		}
 		select {
@@ -323,16 +326,151 @@ func TestMovesAreDecidedWhenTheClientComesAgain(t *testing.T) {
 	}
 }
 
-// comesAgain reports whether a session waits for the end of the one before.
-func comesAgain(h *Handler) bool {
+// sessions is how many a server's one client with a name has.
+func sessions(h *Handler) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, s := range h.clients {
-		if s.before != nil && !s.before.ended() {
-			return true
-		}
+	most := 0
+	for _, g := range h.clients {
+		most = max(most, len(g.sessions))
 	}
-	return false
+	return most
+}
+
+// TestMovesAreDecidedHoweverOftenTheClientComes: also when the client gives up and comes
+// again, it is let in when its first connection is over.
+func TestMovesAreDecidedHoweverOftenTheClientComes(t *testing.T) {
+	t.Parallel()
+	h, store, url := serveHeld(t)
+	u, err := neturl.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := (&Options{}).withDefaults()
+	first, err := (&target{url: u, opts: o}).connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.close()
+	moved := begun(func() error {
+		_, err := first.move(context.Background(), &driver.Write{Batches: []driver.Batch{sealed(0, 1, 1, "k")}})
+		return err
+	})
+	<-store.reached
+	knock := func() net.Conn {
+		conn, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := request101(u, o).Write(conn); err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	second := knock()
+	for sessions(h) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := <-moved; !errors.Is(err, driver.ErrUnknown) { // its connection was ended
+		t.Fatalf("%v, expected ErrUnknown", err)
+	}
+	second.Close()
+	for sessions(h) > 1 {
+		time.Sleep(time.Millisecond)
+	}
+	third := knock()
+	defer third.Close()
+	for sessions(h) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	answer := begun(func() string {
+		res, err := http.ReadResponse(bufio.NewReader(third), nil)
+		if err != nil {
+			return err.Error()
+		}
+		return res.Status
+	})
+	select {
+	case status := <-answer:
+		t.Fatalf("%s, with its first write under way", status)
+	case <-time.After(50 * time.Millisecond):
+	}
+	store.end <- nil
+	if status := <-answer; !strings.HasPrefix(status, "101") {
+		t.Errorf("afterwards: %s", status)
+	}
+}
+
+// TestMovesInDoubtAtTheDoor: a client that waits at the door when its write gets no outcome
+// is not let in either.
+func TestMovesInDoubtAtTheDoor(t *testing.T) {
+	t.Parallel()
+	h, store, url := serveHeld(t)
+	d := dialTo(t, url, &Options{Patience: 100 * time.Millisecond})
+	moved := moveOne(d, 0)
+	<-store.reached
+	cutOff(d)
+	if err := <-moved; !errors.Is(err, driver.ErrUnknown) {
+		t.Fatalf("%v, expected ErrUnknown", err)
+	}
+	tail := begun(func() error {
+		_, err := d.Tail(context.Background(), 0)
+		return err
+	})
+	for sessions(h) < 2 {
+		time.Sleep(time.Millisecond)
+	}
+	store.end <- driver.ErrUnknown
+	if err := <-tail; err == nil {
+		t.Error("a client was told what may change")
+	}
+}
+
+// TestNoMovesWithoutAName: who cannot be known when it comes again is offered no moves, and
+// gets none.
+func TestNoMovesWithoutAName(t *testing.T) {
+	t.Parallel()
+	_, _, url := serveHeld(t)
+	u, _ := neturl.Parse(url)
+	o := (&Options{}).withDefaults()
+	o.client = ""
+	p, err := (&target{url: u, opts: o}).connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.close()
+	w := driver.Write{Batches: []driver.Batch{sealed(0, 1, 1, "k")}}
+	if _, err := p.move(t.Context(), &w); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("%v", err)
+	}
+	p.(*client).moves = true
+	if _, err := p.move(t.Context(), &w); err == nil {
+		t.Error("moved all the same")
+	}
+}
+
+// TestTheLineOfWhoIsGone: nothing of a client that is gone stands in line.
+func TestTheLineOfWhoIsGone(t *testing.T) {
+	t.Parallel()
+	chained(t, func(t *testing.T, c *chain, a, b *party) {
+		first := c.write(a, 'a', nil, sealed(0, 1, 1, "a"))
+		time.Sleep(2 * time.Second)
+		refusalOf(t, c.write(a, 'x', nil, sealed(0, 1, 1, "a"))) // it has the turn
+		var waiting []func() error
+		for range 3 {
+			waiting = append(waiting, c.write(b, 'y', nil, sealed(0, 2, 1, "b")))
+		}
+		c.part(b)
+		synctest.Wait()
+		for _, result := range waiting {
+			if !errors.Is(result(), errGone) {
+				t.Errorf("%v", result())
+			}
+		}
+		if first() != nil {
+			t.Error(first())
+		}
+	})
 }
 
 // TestMovesInDoubt: a client with a Write that may be moved, of which the store itself

@@ -84,7 +84,7 @@ func (w *owner) move(ctx context.Context, x *driver.Write) ([]driver.Moved, erro
 	wt := &waiter{party: w.party, write: x, free: true}
 	err := given(w.handler.write(ctx, wt))
 	if errors.Is(err, errGone) { // it may have been moved, and cannot go elsewhere as it is
-		return nil, &driver.TailError{Shard: x.Batches[0].Shard}
+		return nil, &driver.TailError{Shard: x.Batches[0].Shard} // it has commits, or it would have been refused
 	}
 	return wt.moved, err
 }

@@ -17,10 +17,11 @@ import (
 type session struct {
 	h      *Handler
 	link   *link
-	client string   // its id; "": it has none
-	before *session // of the same client
+	client string // its id; "": it has none
+	moves  bool   // it may send Writes that may be moved
 	party  *party
-	done   chan struct{} // closed when nothing of it is under way any more
+	ctx    context.Context // of the connection
+	cancel context.CancelFunc
 	room   chan struct{} // tokens of the Writes and questions under way
 	tasks  chan *task    // to those who wait for one
 	reads  chan struct{} // to those who wait: to read on
@@ -30,8 +31,18 @@ type session struct {
 	requests  map[uint64]*request // iterations and watches under way
 	iterating int                 // these, and those whose end is being told
 	finishing bool
-	replaced  bool           // its client has another session
 	under     sync.WaitGroup // Writes, and questions that end by themselves
+	writes    sync.WaitGroup // of these, the Writes
+	decided   chan struct{}  // closed by settle
+	settle    func()         // says that all Writes are decided on, and none will come
+}
+
+func newSession(h *Handler, client string) *session {
+	s := &session{h: h, client: client, moves: h.starts != nil && client != "", requests: make(map[uint64]*request), room: make(chan struct{}, maxRoom),
+		tasks: make(chan *task), reads: make(chan struct{}), over: make(chan error, 1), decided: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancel(h.ctx)
+	s.settle = sync.OnceFunc(func() { close(s.decided) })
+	return s
 }
 
 const (
@@ -45,16 +56,18 @@ const (
 
 // run serves the client until its connection ends.
 func (s *session) run() {
-	ctx, cancel := context.WithCancel(s.h.ctx)
+	ctx := s.ctx
 	stop := context.AfterFunc(ctx, func() { s.link.end(errGone) })
 	var wg sync.WaitGroup
 	wg.Go(s.link.run)
 	wg.Go(func() { s.attend(ctx, &wg, nil) })
 	err := <-s.over
 	s.link.end(err)
-	cancel()
+	s.cancel()
 	stop()
 	s.h.turns.part(s.party)
+	s.writes.Wait()
+	s.settle()
 	s.under.Wait() // whoever decides on one may begin to work on it
 	wg.Wait()
 	if errors.Is(err, errProtocol) {
@@ -207,6 +220,7 @@ func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) (*task
 	if ok, err := s.begin(ctx, t.id, t.tokens); !ok {
 		return nil, err
 	}
+	s.writes.Add(1)
 	refuse := func(err error) {
 		if s.link.clogged() { // whoever tells it has no time
 			wg.Go(func() { s.end(t, err) })
@@ -224,6 +238,10 @@ func (s *session) write(ctx context.Context, wg *sync.WaitGroup, t *task) (*task
 		default:
 			wg.Go(func() { s.attend(ctx, wg, t) })
 		}
+	}
+	if t.free && !s.moves {
+		s.end(t, errors.ErrUnsupported)
+		return nil, nil
 	}
 	if err := s.h.mayWrite(&t.waiter); err != nil {
 		s.end(t, err)
@@ -247,7 +265,10 @@ type task struct {
 
 // end answers a task.
 func (s *session) end(t *task, err error) {
-	defer s.free(t.tokens)
+	defer func() {
+		s.writes.Done()
+		s.free(t.tokens)
+	}()
 	var value []byte
 	switch {
 	case t.free && errors.Is(err, driver.ErrUnknown):
@@ -263,8 +284,9 @@ func (s *session) end(t *task, err error) {
 // the next owner will know. Until then its client is not served: it would look for the
 // Write and not find it.
 func (s *session) doubt() {
+	s.h.opts.Logger.Error("the store does not know what has become of a client's write; the client is served when the log is opened again")
 	s.h.mu.Lock()
-	s.h.doubts[s.client] = struct{}{}
+	s.h.clients[s.client].doubt = true
 	s.h.mu.Unlock()
 	s.link.end(errGone)
 }
@@ -276,9 +298,6 @@ func (h *Handler) mayWrite(wt *waiter) error {
 	}
 	if err := wt.write.Validate(); err != nil || !wt.free {
 		return err
-	}
-	if h.starts == nil {
-		return errors.ErrUnsupported
 	}
 	return seal.Check(wt.write)
 }

@@ -145,6 +145,12 @@ func (t *turns) part(p *party) {
 	if t.holder == p {
 		t.release()
 	}
+	for i := len(t.line) - 1; i >= 0; i-- { // nobody waits for these
+		if wt := t.line[i]; wt.party == p {
+			t.told = append(t.told, decision{wt.decided, errGone})
+			t.drop(i)
+		}
+	}
 	t.advance()
 }
 

@@ -1,9 +1,11 @@
 package seal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -11,21 +13,25 @@ import (
 // MaxTime is later than every commit's, and leaves room for later ones.
 const MaxTime = math.MaxInt64 / 2
 
+// maxBatches are more than a log has shards.
+const maxBatches = 4096
+
 // Check checks a valid Write of driver.Mover's: what is not as it was sealed must not be
 // sealed anew.
 func Check(w *driver.Write) error {
 	if len(w.Cells) > 0 {
 		return errors.New("a write with cells cannot be moved")
 	}
-	size := 0
+	if n := len(w.Batches); n > maxBatches {
+		return fmt.Errorf("%w: %d shards, at most %d", driver.ErrTooLarge, n, maxBatches)
+	}
+	size, commits := 0, 0
 	for i := range w.Batches {
 		b := &w.Batches[i]
 		if b.Behind != [16]byte{} {
 			return errors.New("a write that stands behind another one cannot be moved")
 		}
-		if n := len(b.Unless); n > driver.MaxUnless {
-			return fmt.Errorf("%w: %d excluded names in shard %d, at most %d", driver.ErrTooLarge, n, b.Shard, driver.MaxUnless)
-		}
+		commits += len(b.Commits)
 		for _, name := range b.Unless {
 			size += len(name)
 		}
@@ -39,6 +45,9 @@ func Check(w *driver.Write) error {
 			}
 			size += len(c.Data)
 		}
+	}
+	if commits == 0 {
+		return errors.New("a write without commits has nothing to move")
 	}
 	if size > driver.MaxMove {
 		return fmt.Errorf("%w: %d bytes that could be moved, at most %d", driver.ErrTooLarge, size, driver.MaxMove)
@@ -96,38 +105,38 @@ func settle(batches []driver.Batch) {
 // says in which of them that made a difference. A commit keeps its time if it can;
 // those that have one time still have one, and the order of all stays.
 func retime(list []driver.Batch, passed [][]driver.Commit) (changed []bool) {
+	type place struct {
+		time   int64
+		batch  int
+		commit *driver.Commit
+	}
+	n := 0
+	for i := range list {
+		n += len(list[i].Commits)
+	}
+	all := make([]place, 0, n)
+	ahead := make([]int64, len(list))
+	for i := range list {
+		for j := range list[i].Commits {
+			c := &list[i].Commits[j]
+			all = append(all, place{c.Time, i, c})
+		}
+		if n := len(passed[i]); n > 0 {
+			ahead[i] = passed[i][n-1].Time
+		}
+	}
+	slices.SortFunc(all, func(a, b place) int { return cmp.Compare(a.time, b.time) })
 	changed = make([]bool, len(list))
-	at, ahead := make([]int, len(list)), make([]int64, len(list))
-	for i, p := range passed {
-		if len(p) > 0 {
-			ahead[i] = p[len(p)-1].Time
+	for last := int64(math.MinInt64); len(all) > 0; {
+		n, time := 0, max(all[0].time, last+1)
+		for ; n < len(all) && all[n].time == all[0].time; n++ {
+			time = max(time, ahead[all[n].batch]+1)
 		}
+		for _, p := range all[:n] {
+			changed[p.batch] = changed[p.batch] || p.time != time
+			p.commit.Time = time
+		}
+		last, all = time, all[n:]
 	}
-	for last := int64(math.MinInt64); ; {
-		first := -1
-		for i := range list {
-			if at[i] < len(list[i].Commits) && (first < 0 || list[i].Commits[at[i]].Time < list[first].Commits[at[first]].Time) {
-				first = i
-			}
-		}
-		if first < 0 {
-			return changed
-		}
-		was := list[first].Commits[at[first]].Time
-		is := max(was, last+1)
-		together := func(f func(i int)) {
-			for i := first; i < len(list); i++ {
-				if at[i] < len(list[i].Commits) && list[i].Commits[at[i]].Time == was {
-					f(i)
-				}
-			}
-		}
-		together(func(i int) { is = max(is, ahead[i]+1) })
-		together(func(i int) {
-			list[i].Commits[at[i]].Time = is
-			changed[i] = changed[i] || is != was
-			at[i]++
-		})
-		last = is
-	}
+	return changed
 }
