@@ -185,6 +185,7 @@ type group struct {
 	lanes   []*lane   // whose batches are in write, in the same order
 	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
+	moved   bool // it does not stand where it was made for
 	free    bool // it was not for certain places: a refusal may tell of nothing new
 	bytes   int
 	events  int
@@ -216,6 +217,7 @@ func (l *Log) run(q *queue) {
 		if !turn {
 			runtime.Gosched()
 			runtime.Gosched()
+			l.gather(q)
 		}
 		l.mu.Lock()
 		g := l.form(q)
@@ -250,6 +252,22 @@ func (l *Log) run(q *queue) {
 		if !more {
 			return
 		}
+	}
+}
+
+// gather lets more callers join, as long as some do, where other processes write too:
+// then to write less often saves more than to let the store wait costs, which is busy.
+func (l *Log) gather(q *queue) {
+	const most = 8
+	for n, i := 0, 0; i < most; i++ {
+		l.mu.Lock()
+		grown := q.crowded && len(q.members) > n
+		n = len(q.members)
+		l.mu.Unlock()
+		if !grown {
+			return
+		}
+		runtime.Gosched()
 	}
 }
 

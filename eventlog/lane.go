@@ -40,6 +40,7 @@ type lane struct {
 type queue struct {
 	members []*member // in the order of joining
 	flight  *group
+	crowded bool   // the last write was moved
 	forming bool   // a goroutine forms a group, or will when its last one has ended
 	stored  stored // of the flight
 }

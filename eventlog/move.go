@@ -243,6 +243,7 @@ func (n *news) pass(c newCommit) {
 // everything that was placed behind it.
 func (l *Log) shift(g *group, moves []move) {
 	l.mu.Lock()
+	g.moved = true
 	waiting := l.takeOut(g)
 	for i := range moves {
 		moves[i].lane.learn(moves[i].news)

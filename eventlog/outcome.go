@@ -199,7 +199,7 @@ func (l *Log) publish(g *group) {
 // land makes way for the next write of the group's queues.
 func (g *group) land() {
 	for _, q := range g.queues {
-		q.flight = nil
+		q.flight, q.crowded = nil, g.moved
 	}
 }
 
