@@ -186,7 +186,7 @@ type group struct {
 	foreign [][]*part // in each lane, what of other processes it stands behind
 	write   driver.Write
 	moved   bool // it does not stand where it was made for
-	free    bool // it was not for certain places: a refusal may tell of nothing new
+	free    bool // its write is not for certain places: a refusal may tell of nothing new
 	bytes   int
 	events  int
 	commits int

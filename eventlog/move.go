@@ -56,6 +56,7 @@ func (l *Log) movable(g *group, s *stored) bool {
 			c.Keys = s.placeless(c.Keys)
 		}
 	}
+	g.free = true
 	return true
 }
 
@@ -122,13 +123,10 @@ func (l *Log) move(g *group) error {
 		}
 	case errors.Is(err, errors.ErrUnsupported):
 		l.rigid.Store(true)
-		g.free = true
 		err = &driver.TailError{Shard: g.lanes[0].shard}
-	case errors.As(err, new(*driver.TailError)):
-		g.free = true
 	case errors.Is(err, ErrUnknown) && l.ctx.Err() == nil && !errors.Is(err, ErrClosed):
 		err = l.search(g, err)
-	case l.ctx.Err() != nil:
+	case l.ctx.Err() != nil && !errors.As(err, new(*driver.TailError)):
 		err = fmt.Errorf("%w: the log was closed while the store did not answer: %w", ErrUnknown, err)
 	}
 	if err == nil {
@@ -181,7 +179,6 @@ func (l *Log) search(g *group, lost error) error {
 			l.shift(g, moves)
 			return nil
 		case err == nil:
-			g.free = true
 			return &driver.TailError{Shard: g.lanes[0].shard}
 		case errors.Is(err, ErrClosed), errors.Is(err, ErrCorrupt), errors.Is(err, ErrFormat), l.ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", lost, err) // the doubt stays

@@ -40,6 +40,20 @@ func asks(t *testing.T, f *drivertest.Faulty, fn func(), want map[string]int) {
 	}
 }
 
+// holdMove holds the next Move back until the gate is closed.
+func holdMove(f *drivertest.Faulty) (gate chan struct{}) {
+	gate = make(chan struct{})
+	f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+	return gate
+}
+
+// addBoth appends a second event to two streams.
+func addBoth(t *testing.T, l *eventlog.Log, one, two string) (eventlog.Position, error) {
+	return l.Update(t.Context(), func(tx *eventlog.Tx) error {
+		return join(tx.Append(one, entry{"2"}), tx.Append(two, entry{"2"}))
+	})
+}
+
 // TestMove: who does not know what others have written writes all the same, in one
 // call, and knows it then.
 func TestMove(t *testing.T) {
@@ -122,9 +136,7 @@ func TestMoveAnswerLost(t *testing.T) {
 				add(t, b, there, "1")
 				addMany(t, a, inShard(a, 0, "others"), others)
 				f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Kind: kind}))
-				p, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
-					return join(tx.Append(here, entry{"2"}), tx.Append(there, entry{"2"}))
-				})
+				p, err := addBoth(t, b, here, there)
 				is(t, err, nil)
 				if f.Injected(kind) != 1 {
 					t.Fatal("no answer was lost")
@@ -217,13 +229,10 @@ func TestMoveBeforeTheNext(t *testing.T) {
 		add(t, b, two, "1")
 		add(t, a, inShard(a, 0, "others"), "1")
 		add(t, a, inShard(a, 1, "others"), "1")
-		gate := make(chan struct{})
 		moves := f.Calls("Move")
-		f.Inject(drivertest.Nth("Move", moves+1, drivertest.Fault{Before: gate}))
+		gate := holdMove(f)
 		both := begin(func() error {
-			_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
-				return join(tx.Append(one, entry{"2"}), tx.Append(two, entry{"2"}))
-			})
+			_, err := addBoth(t, b, one, two)
 			return err
 		})
 		synctest.Wait()
@@ -287,8 +296,7 @@ func TestMoveOfWhatWasSeen(t *testing.T) {
 		a, _ := moving(t, store)
 		b, f := moving(t, store)
 		add(t, b, "s", "1")
-		gate := make(chan struct{})
-		f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+		gate := holdMove(f)
 		first := begin(func() error {
 			_, err := b.Append(t.Context(), "s", nil, entry{"2"})
 			return err
@@ -345,12 +353,9 @@ func TestMoveKeepsTimes(t *testing.T) {
 		add(t, b, two, "1")
 		add(t, a, inShard(a, 0, "others"), "1")
 		time.Sleep(time.Second)
-		gate := make(chan struct{})
-		f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+		gate := holdMove(f)
 		both := begin(func() error {
-			_, err := b.Update(t.Context(), func(tx *eventlog.Tx) error {
-				return join(tx.Append(one, entry{"2"}), tx.Append(two, entry{"2"}))
-			})
+			_, err := addBoth(t, b, one, two)
 			return err
 		})
 		synctest.Wait()
@@ -384,8 +389,7 @@ func TestMoveBesideABadRead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b, f := moving(t, memlog.NewStore())
-		gate := make(chan struct{})
-		f.Inject(drivertest.Nth("Move", f.Calls("Move")+1, drivertest.Fault{Before: gate}))
+		gate := holdMove(f)
 		var answers []<-chan error
 		add := func(fn func(tx *eventlog.Tx) error) {
 			answers = append(answers, begin(func() error {

@@ -103,7 +103,12 @@ func wait(ctx context.Context, gate <-chan struct{}) error {
 }
 
 func (f *Faulty) Write(ctx context.Context, w driver.Write) error {
-	fault, err := f.begin(ctx, Call{Method: "Write", Write: &w})
+	return f.send(ctx, "Write", w, func(ctx context.Context) error { return f.log.Write(ctx, w) })
+}
+
+// send brings w to the store, with the faults of a method.
+func (f *Faulty) send(ctx context.Context, method string, w driver.Write, do func(context.Context) error) error {
+	fault, err := f.begin(ctx, Call{Method: method, Write: &w})
 	if err != nil {
 		return err
 	}
@@ -116,10 +121,10 @@ func (f *Faulty) Write(ctx context.Context, w driver.Write) error {
 		f.postpone(w, fault.N)
 		err = unknown(Late)
 	case Lose:
-		_ = f.log.Write(context.WithoutCancel(ctx), w) // what is lost is just this answer
+		_ = do(context.WithoutCancel(ctx)) // what is lost is just this answer
 		err = unknown(Lose)
 	default:
-		err = f.log.Write(ctx, w)
+		err = do(ctx)
 	}
 	if wait(ctx, fault.After) != nil {
 		return unknown(Lose)
@@ -138,25 +143,14 @@ func (f faultyMover) Move(ctx context.Context, w driver.Write) (moved []driver.M
 	if !ok {
 		return nil, errors.ErrUnsupported
 	}
-	fault, err := f.begin(ctx, Call{Method: "Move", Write: &w})
+	err = f.send(ctx, "Move", w, func(ctx context.Context) (err error) {
+		moved, err = m.Move(ctx, w)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	switch fault.Kind {
-	case Fail:
-		return nil, fault.err()
-	case Drop:
-		err = unknown(Drop)
-	case Lose:
-		_, _ = m.Move(context.WithoutCancel(ctx), w) // what is lost is just this answer
-		err = unknown(Lose)
-	default:
-		moved, err = m.Move(ctx, w)
-	}
-	if wait(ctx, fault.After) != nil {
-		return nil, unknown(Lose)
-	}
-	return moved, err
+	return moved, nil
 }
 
 func (f *Faulty) Tail(ctx context.Context, shard int) (driver.Revision, error) {

@@ -61,7 +61,7 @@ func (s *Store) passes(b *driver.Batch) ([]driver.Commit, error) {
 	passed := sh.last[len(sh.last)-n:]
 	for i := range passed {
 		c := &passed[i]
-		if c.Time <= 0 || c.Time > seal.MaxTime || slices.ContainsFunc(c.Keys, func(k driver.Key) bool { return slices.Contains(b.Unless, k.Name) }) {
+		if !seal.Passable(c.Time) || slices.ContainsFunc(c.Keys, func(k driver.Key) bool { return slices.Contains(b.Unless, k.Name) }) {
 			return nil, refusal
 		}
 	}

@@ -33,7 +33,7 @@ func (t *turns) passes(ln *lane, b *driver.Batch, room *int) bool {
 				return false
 			}
 		}
-		return *room >= 0 && 0 < c.Time && c.Time <= seal.MaxTime
+		return *room >= 0 && seal.Passable(c.Time)
 	})
 }
 

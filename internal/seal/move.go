@@ -10,8 +10,11 @@ import (
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
 
-// MaxTime is later than every commit's, and leaves room for later ones.
-const MaxTime = math.MaxInt64 / 2
+// maxTime is later than every commit's, and leaves room for later ones.
+const maxTime = math.MaxInt64 / 2
+
+// Passable reports whether another commit may be put behind one with this time.
+func Passable(time int64) bool { return 0 < time && time <= maxTime }
 
 // maxBatches are more than a log has shards.
 const maxBatches = 4096
@@ -37,7 +40,7 @@ func Check(w *driver.Write) error {
 		}
 		for j := range b.Commits {
 			c := &b.Commits[j]
-			if j > 0 && c.Time <= b.Commits[j-1].Time || c.Time > MaxTime {
+			if j > 0 && c.Time <= b.Commits[j-1].Time || c.Time > maxTime {
 				return fmt.Errorf("shard %d revision %d: time %d is not behind the one ahead, or beyond all times", b.Shard, c.Revision, c.Time)
 			}
 			if !movable(c.Data, b.Shard, uint64(c.Revision), c.Time) {

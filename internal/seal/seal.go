@@ -22,10 +22,10 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Checksum is the CRC-32C of the shard (4 bytes), the revision (8) and the body:
+// checksum is the CRC-32C of the shard (4 bytes), the revision (8) and the body:
 // so a commit that stands elsewhere is found. The place is summed here, byte by
 // byte, because what is handed to crc32 would have to be allocated.
-func Checksum(shard int, rev uint64, body []byte) uint32 {
+func checksum(shard int, rev uint64, body []byte) uint32 {
 	crc := ^uint32(0)
 	for range 4 {
 		crc = castagnoli[byte(crc)^byte(shard)] ^ crc>>8
@@ -41,12 +41,12 @@ func Checksum(shard int, rev uint64, body []byte) uint32 {
 // Put seals data, which has room for its head, to a place.
 func Put(data []byte, shard int, rev uint64) {
 	data[0] = Format
-	binary.LittleEndian.PutUint32(data[1:], Checksum(shard, rev, data[Size:]))
+	binary.LittleEndian.PutUint32(data[1:], checksum(shard, rev, data[Size:]))
 }
 
 // Holds reports whether data is sealed to a place. It says nothing of the format.
 func Holds(data []byte, shard int, rev uint64) bool {
-	return len(data) >= Size && binary.LittleEndian.Uint32(data[1:]) == Checksum(shard, rev, data[Size:])
+	return len(data) >= Size && binary.LittleEndian.Uint32(data[1:]) == checksum(shard, rev, data[Size:])
 }
 
 // movable reports whether data is sealed to a place and has this time.
