@@ -12,6 +12,7 @@ import (
 
 	"github.com/rollforward/rollforward/eventlog"
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
+	"github.com/rollforward/rollforward/internal/crashfs"
 )
 
 // TestAcknowledgedIsDurable cuts the power at random moments under 64 writers:
@@ -23,7 +24,7 @@ func TestAcknowledgedIsDurable(t *testing.T) {
 	if soaking() {
 		cuts, acks = 100, 1000
 	}
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	w := newCrashWriters(openCrashable(t, fs))
 	rng := rand.New(rand.NewPCG(rand.Uint64(), 0))
 	type cut struct {

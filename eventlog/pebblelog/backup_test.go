@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,8 +28,8 @@ func TestBackup(t *testing.T) {
 	go func() { defer close(ended); h.run(l, 16, func() bool { return !stop.Load() }) }()
 	var pictures []picture
 	for _, dir := range []string{"backups/1", "backups/2", "backups/3"} {
-		for target := h.count() + 500; h.count() < target; {
-			runtime.Gosched()
+		if err := h.await(500, ended); err != nil {
+			t.Fatal(err)
 		}
 		past := h.now()
 		if err := l.Backup(t.Context(), dir); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
@@ -120,6 +121,18 @@ func (h *history) count() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.answers
+}
+
+// await returns when n more answers have come; an error when the writers have ended before.
+func (h *history) await(n int, ended <-chan struct{}) error {
+	for target := h.count() + n; h.count() < target; runtime.Gosched() {
+		select {
+		case <-ended:
+			return errors.New("the writers have ended, each with an error")
+		default:
+		}
+	}
+	return nil
 }
 
 func lostRace(err error) bool {

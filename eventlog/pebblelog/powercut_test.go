@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"runtime"
 	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/rollforward/rollforward/internal/crashfs"
 )
 
 // TestAcknowledgedIsDurable cuts the power at random moments under 64 writers,
@@ -65,7 +66,7 @@ type cuts struct{ writers, pad, count, apart int }
 // when one does not hold what was acknowledged before the cut.
 func (c cuts) run(o *Options, seed uint64) error {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	disk := vfs.NewCrashableMem()
+	disk := crashfs.New()
 	o.FS = disk
 	l, err := Open("log", o)
 	if err != nil {
@@ -76,8 +77,8 @@ func (c cuts) run(o *Options, seed uint64) error {
 	go func() { defer close(ended); h.run(l, c.writers, func() bool { return !stop.Load() }) }()
 	pictures := make([]picture, c.count)
 	for i := range pictures {
-		for target := h.count() + rng.IntN(c.apart); h.count() < target; {
-			runtime.Gosched()
+		if err := h.await(rng.IntN(c.apart), ended); err != nil {
+			return errors.Join(err, l.Close())
 		}
 		pictures[i].past = h.now() // before the cut: what is acknowledged later may be there or not
 		pictures[i].disk = disk.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(3) * 50, RNG: rng})
