@@ -51,6 +51,12 @@ func (c *clock) observe(t int64) {
 	}
 }
 
+// latest is the last time that lies no further ahead of the wall clock than skew.
+func (c *clock) latest(skew time.Duration) int64 {
+	now := c.now().UnixNano()
+	return now + min(int64(skew), math.MaxInt64-now)
+}
+
 // ahead returns an error when t lies further ahead of the wall clock than skew.
 func (c *clock) ahead(t int64, skew time.Duration) error {
 	return aheadOf(c.now().UnixNano(), t, skew)

@@ -399,10 +399,11 @@ type stored struct {
 	keys    []driver.Key
 }
 
-// What is kept for the next write at most: bytes and commits.
+// What is kept for the next write at most: bytes and commits, and names and keys each.
 const (
 	keptStored  = 64 << 10
 	keptCommits = 512
+	keptNames   = 4 * keptCommits
 )
 
 // grow makes it enough for so many bytes and commits.
@@ -421,7 +422,7 @@ func (s *stored) free() {
 	clear(s.commits) // the keys are their transactions'
 	clear(s.unless)
 	clear(s.keys)
-	if cap(s.data) > keptStored || cap(s.commits) > keptCommits {
+	if cap(s.data) > keptStored || cap(s.commits) > keptCommits || cap(s.unless) > keptNames || cap(s.keys) > keptNames {
 		*s = stored{}
 	}
 }

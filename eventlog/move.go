@@ -56,7 +56,7 @@ func (l *Log) movable(g *group, s *stored) bool {
 			c.Keys = s.placeless(c.Keys)
 		}
 	}
-	g.free = true
+	g.free, g.write.Latest = true, l.clock.latest(l.opts.MaxSkew)
 	return true
 }
 

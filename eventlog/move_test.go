@@ -287,6 +287,64 @@ func TestMoveObserves(t *testing.T) {
 	})
 }
 
+// TestMoveNotPastAFastClock: a store puts no commit behind one that is too late for the
+// clock of its writer, who gets ErrClock, and nothing is written.
+func TestMoveNotPastAFastClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := memlog.NewStore()
+		fast := eventlog.Options{Shards: 1, MaxSkew: time.Minute}
+		eventlog.SetNow(&fast, func() time.Time { return time.Now().Add(10 * time.Second) })
+		f := drivertest.NewFaulty(store.Open(), nil)
+		slow := over(t, f.Mover(), &eventlog.Options{Shards: 1, MaxSkew: time.Second})
+		patient := over(t, store.Open(), &eventlog.Options{Shards: 1, MaxSkew: time.Minute})
+		add(t, slow, "s", "1")
+		add(t, over(t, store.Open(), &fast), "others", "1")
+		_, err := slow.Append(t.Context(), "s", nil, entry{"2"})
+		is(t, err, eventlog.ErrClock)
+		if f.Calls("Move") != 2 {
+			t.Errorf("%d moves, expected 2", f.Calls("Move"))
+		}
+		want(t, slow, "s", "1")
+		add(t, patient, "patient", "1") // its writer does not mind
+	})
+}
+
+// TestStoreWentBack: a store that shows an older state under a running process is found
+// out by the next append, whether or not it can move that.
+func TestStoreWentBack(t *testing.T) {
+	t.Parallel()
+	for _, moves := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			store := memlog.NewStore()
+			back := new(replaced)
+			back.Mover = store.Open().(driver.Mover)
+			f := drivertest.NewFaulty(back, nil)
+			d := driver.Log(f)
+			if moves {
+				d = f.Mover()
+			}
+			l, err := eventlog.Open(t.Context(), d, &eventlog.Options{Shards: 2})
+			is(t, err, nil)
+			defer l.Close()
+			add(t, l, "s", "1")
+			calls := f.Calls("Move") + f.Calls("Write")
+			back.Mover = memlog.NewStore().Open().(driver.Mover)
+			_, err = l.Append(t.Context(), "s", nil, entry{"2"})
+			is(t, err, eventlog.ErrCorrupt)
+			if n := f.Calls("Move") + f.Calls("Write") - calls; n != 1 {
+				t.Errorf("%d writes, expected 1", n)
+			}
+			if n := f.Calls("Move"); moves != (n > 0) {
+				t.Errorf("%d moves", n)
+			}
+		})
+	}
+}
+
+// A replaced store becomes another one under a running process.
+type replaced struct{ driver.Mover }
+
 // TestMoveOfWhatWasSeen: an Update that has seen an event which is not durable yet has
 // seen its place, too. When the store moves it the function runs again.
 func TestMoveOfWhatWasSeen(t *testing.T) {

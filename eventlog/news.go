@@ -53,10 +53,14 @@ func (l *Log) fetchNews(g *group, refusal *driver.TailError) ([]news, error) {
 		out = append(out, n)
 	}
 	if !moved {
-		return nil, &driver.CorruptError{Shard: refusal.Shard, Revision: refusal.Tail + 1,
-			Reason: "missing, though it was there: has the store been replaced under a running process?"}
+		return nil, missing(refusal.Shard, refusal.Tail+1)
 	}
 	return l.newsBeside(out, g, x)
+}
+
+func missing(shard int, rev driver.Revision) error {
+	return &driver.CorruptError{Shard: shard, Revision: rev,
+		Reason: "missing, though it was there: has the store been replaced under a running process?"}
 }
 
 // newsBeside adds the news of lanes that the group does not use, but whose queue it
@@ -217,6 +221,9 @@ func (l *Log) newsOf(ln *lane) (news, error) {
 	tail, err := l.driver.Tail(l.ctx, ln.shard)
 	if err != nil {
 		return n, err
+	}
+	if tail < n.floor {
+		return n, missing(ln.shard, tail+1)
 	}
 	if tail > n.floor+windowCommits {
 		n.floor = tail - windowCommits

@@ -110,6 +110,8 @@ type Write struct {
 	// going to lose against some, it may be refused before they are decided on, with
 	// what they put there ([TailError].Ahead).
 	TakesAhead bool
+	// Latest is for Move, unless it is 0: a commit with a later Time may not be passed.
+	Latest int64
 	// Beside is what only one kind of store understands, such as entities of the
 	// user's in the same database; it happens with the rest. A driver that does
 	// not know it refuses the Write. What is wrong with it is ErrStale or
@@ -202,13 +204,14 @@ type Mover interface {
 
 	// Move is Write for who does not mind where the commits stand. Each batch is put
 	// directly behind the tail of its shard, or behind what is under way there, if every
-	// commit that it passes so is remembered and carries none of the names in
-	// [Batch].Unless; otherwise w is refused as by Write. w has commits, and neither Cells
+	// commit that it passes so is remembered, carries none of the names in
+	// [Batch].Unless and is not later than w.Latest; otherwise w is refused as by Write. w has commits, and neither Cells
 	// nor Beside nor a batch with Behind; its commits have a Time that rises in each batch, and their
 	// Data is eventlog's: it begins with a checksum that covers the place, and the time,
 	// and Move sets both. A commit keeps its time unless one ahead of it is as late: then
-	// it is a nanosecond later than that. What has one time in w still has one. A position
-	// of a key that is 0 becomes the revision. The memory of w is the store's until Move
+	// it is a nanosecond later than that. What has one time in w still has one, and what
+	// is later in w, in whichever shard, still is. A position of a key that is 0 becomes
+	// the revision. The memory of w is the store's until Move
 	// returns, and it may be changed.
 	//
 	// moved has the batches that do not stand where w says, or at another time.

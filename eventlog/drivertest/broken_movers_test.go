@@ -46,6 +46,11 @@ var brokenMovers = map[string]mutant{
 			}
 			return log.Move(ctx, w)
 		})},
+	"passes what is too late": {promises: []string{"MoveLatest"},
+		moves: movers(func(ctx context.Context, log driver.Mover, w driver.Write) ([]driver.Moved, error) {
+			w.Latest = 0
+			return log.Move(ctx, w)
+		})},
 	"moves back": {promises: []string{"MoveGap"},
 		moves: movers(func(ctx context.Context, log driver.Mover, w driver.Write) ([]driver.Moved, error) {
 			moved, err := log.Move(ctx, w)

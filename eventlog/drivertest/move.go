@@ -37,7 +37,8 @@ var movePromises = []movePromise{
 	{"MoveInPlace", "A Move whose places are free is a Write there: nothing is told, and a position 0 of a key is the revision.", testMoveInPlace},
 	{"MovePasses", "A batch passes commits that carry no excluded name: it stands directly behind them, sealed to its place and time, and what it has passed is told.", testMovePasses},
 	{"MoveExcluded", "When one of the commits to pass carries an excluded name, nothing of the Write happens in any shard.", testMoveExcluded},
-	{"MoveTimes", "A commit keeps its time, or is a nanosecond later than one ahead of it; what has one time in several shards still has.", testMoveTimes},
+	{"MoveTimes", "A commit keeps its time, or is a nanosecond later than one ahead of it; what has one time in several shards still has, and what is later still is.", testMoveTimes},
+	{"MoveLatest", "A commit that is later than the Write's Latest is not passed; nothing of the Write happens.", testMoveLatest},
 	{"MoveChecks", "A batch without commits passes what carries no excluded name, and refuses the Write otherwise.", testMoveChecks},
 	{"MoveGap", "A batch that would leave a gap is refused with a TailError; nothing is written.", testMoveGap},
 	{"MoveUntimed", "What has no time, and so is not eventlog's, is not passed.", testMoveUntimed},
@@ -185,6 +186,21 @@ func testMoveTimes(t *testing.T, log driver.Mover) {
 	stands(t, log, 1, 3, 103, "q")
 	stands(t, log, 2, 1, 101, "p")
 	stands(t, log, 2, 2, 104, "s")
+}
+
+func testMoveLatest(t *testing.T, log driver.Mover) {
+	write(t, log, owns(nil, 0, own(0, 1, 100, "a")))
+	until := func(latest int64) driver.Write {
+		w := request([]driver.Batch{owns(nil, 1, own(1, 1, 90, "b")), owns(nil, 0, own(0, 1, 90, "b"))})
+		w.Latest = latest
+		return w
+	}
+	behind(t, refusedMove(t, log, until(99)), 0, 1)
+	if _, err := log.Move(t.Context(), until(100)); err != nil {
+		t.Fatal(err)
+	}
+	stands(t, log, 0, 2, 101, "b")
+	stands(t, log, 1, 1, 101, "b")
 }
 
 func testMoveChecks(t *testing.T, log driver.Mover) {

@@ -32,7 +32,7 @@ func (h shared) Move(ctx context.Context, w driver.Write) ([]driver.Moved, error
 	passed := make([][]driver.Commit, len(w.Batches))
 	for i := range w.Batches {
 		var err error
-		if passed[i], err = h.store.passes(&w.Batches[i]); err != nil {
+		if passed[i], err = h.store.passes(&w.Batches[i], w.Latest); err != nil {
 			return nil, err
 		}
 	}
@@ -44,7 +44,7 @@ func (h shared) Move(ctx context.Context, w driver.Write) ([]driver.Moved, error
 }
 
 // passes returns the commits that a batch passes, or refuses it.
-func (s *Store) passes(b *driver.Batch) ([]driver.Commit, error) {
+func (s *Store) passes(b *driver.Batch, latest int64) ([]driver.Commit, error) {
 	sh := s.shards[b.Shard]
 	tail := sh.tail()
 	refusal := &driver.TailError{Shard: b.Shard, Tail: tail}
@@ -61,7 +61,7 @@ func (s *Store) passes(b *driver.Batch) ([]driver.Commit, error) {
 	passed := sh.last[len(sh.last)-n:]
 	for i := range passed {
 		c := &passed[i]
-		if !seal.Passable(c.Time) || slices.ContainsFunc(c.Keys, func(k driver.Key) bool { return slices.Contains(b.Unless, k.Name) }) {
+		if !seal.Passable(c.Time, latest) || slices.ContainsFunc(c.Keys, func(k driver.Key) bool { return slices.Contains(b.Unless, k.Name) }) {
 			return nil, refusal
 		}
 	}

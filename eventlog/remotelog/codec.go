@@ -37,7 +37,7 @@ func appendWrite(b []byte, w *driver.Write) []byte {
 
 // appendMove writes a valid Write that may be moved.
 func appendMove(b []byte, w *driver.Write) []byte {
-	b = appendWrite(b, w)
+	b = binary.AppendVarint(appendWrite(b, w), w.Latest)
 	for i := range w.Batches {
 		b = binary.AppendUvarint(b, uint64(len(w.Batches[i].Unless)))
 		for _, name := range w.Batches[i].Unless {
@@ -232,6 +232,7 @@ func (d *decoder) write() (w driver.Write) {
 // move takes a Write that may be moved.
 func (d *decoder) move() driver.Write {
 	w := d.write()
+	w.Latest = d.time()
 	for i := range w.Batches {
 		switch n := d.count(1); {
 		case n > driver.MaxUnless:

@@ -39,6 +39,7 @@ type Handler struct {
 	turns  *turns
 	store  maintainer // nil: the store has nothing to maintain
 	writer func()     // called when a client wants to write and may not
+	failed func()     // called when log is closed, or has failed: nobody can write any more
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -66,7 +67,7 @@ type starter interface {
 // store served by it too lets them go through a client.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
-	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}
+	h := &Handler{log: log, starts: starts, failed: func() {}, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}
 	if o != nil {
 		h.opts = *o
 	}
@@ -102,7 +103,7 @@ const (
 	accessHeader = "Rollforward-Access"
 	accessRead   = "read"
 	accessWrite  = "write"
-	clientHeader = "Rollforward-Client" // an id: who comes again ends what is left of its last connection
+	clientHeader = "Rollforward-Client" // an id: who comes again ends what is left of its earlier connections
 	movesHeader  = "Rollforward-Moves"  // in the answer: writes may be moved
 )
 

@@ -9,8 +9,8 @@ import (
 
 // passes reports whether a batch may be put behind all that is there and all that is
 // under way: that is known, there is room to tell of it, and none of it carries a name
-// that the batch excludes.
-func (t *turns) passes(ln *lane, b *driver.Batch, room *int) bool {
+// that the batch excludes, or is later than latest.
+func (t *turns) passes(ln *lane, b *driver.Batch, latest int64, room *int) bool {
 	switch {
 	case !t.chains || b.First > ln.ahead+1:
 		return false
@@ -33,7 +33,7 @@ func (t *turns) passes(ln *lane, b *driver.Batch, room *int) bool {
 				return false
 			}
 		}
-		return *room >= 0 && seal.Passable(c.Time)
+		return *room >= 0 && seal.Passable(c.Time, latest)
 	})
 }
 

@@ -36,6 +36,7 @@ func newOwner(store *pebblelog.Log, o Options) *owner {
 	w.handler = NewHandler(store, &HandlerOptions{ReadOnly: o.ReadOnly, Logger: o.Logger})
 	w.handler.store = store
 	w.handler.writer = w.giveUp // who only reads makes room for who writes
+	w.handler.failed = w.giveUp // the next owner finds out what is there
 	return w
 }
 
@@ -83,8 +84,11 @@ func (w *owner) write(ctx context.Context, x *driver.Write) error {
 func (w *owner) move(ctx context.Context, x *driver.Write) ([]driver.Moved, error) {
 	wt := &waiter{party: w.party, write: x, free: true}
 	err := given(w.handler.write(ctx, wt))
-	if errors.Is(err, errGone) { // it may have been moved, and cannot go elsewhere as it is
-		return nil, &driver.TailError{Shard: x.Batches[0].Shard} // it has commits, or it would have been refused
+	if errors.Is(err, errGone) {
+		// It may have been moved, and cannot go elsewhere as it is; and whoever makes it
+		// anew must not come here again. It has commits, or it would have been refused.
+		w.giveUp()
+		return nil, &driver.TailError{Shard: x.Batches[0].Shard}
 	}
 	return wt.moved, err
 }

@@ -272,7 +272,7 @@ func (s *session) end(t *task, err error) {
 	var value []byte
 	switch {
 	case t.free && errors.Is(err, driver.ErrUnknown):
-		s.doubt()
+		s.doubt(err)
 		return
 	case t.free && err == nil:
 		value = appendMoved(nil, t.moved)
@@ -283,8 +283,8 @@ func (s *session) end(t *task, err error) {
 // doubt ends a session of whose client a Write that could be moved has an outcome that only
 // the next owner will know. Until then its client is not served: it would look for the
 // Write and not find it.
-func (s *session) doubt() {
-	s.h.opts.Logger.Error("the store does not know what has become of a client's write; the client is served when the log is opened again")
+func (s *session) doubt(err error) {
+	s.h.opts.Logger.Error("the store does not know what has become of a client's write; the client is served when the log is opened again", "err", err)
 	s.h.mu.Lock()
 	s.h.clients[s.client].doubt = true
 	s.h.mu.Unlock()
@@ -312,11 +312,18 @@ func (h *Handler) write(ctx context.Context, wt *waiter) error {
 
 // start returns a function that hands w to the store.
 func (h *Handler) start(ctx context.Context, w *driver.Write) func() (wait func() error) {
-	return func() (wait func() error) {
+	return func() func() error {
+		wait := func() error { return h.log.Write(ctx, *w) }
 		if h.starts != nil {
-			return h.starts.Start(ctx, *w)
+			wait = h.starts.Start(ctx, *w)
 		}
-		return func() error { return h.log.Write(ctx, *w) }
+		return func() error {
+			err := wait()
+			if errors.Is(err, driver.ErrClosed) {
+				h.failed()
+			}
+			return err
+		}
 	}
 }
 

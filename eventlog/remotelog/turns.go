@@ -215,7 +215,7 @@ func (t *turns) try(wt *waiter, first bool) (decided bool, err error) {
 			return false, nil
 		}
 		switch s := t.stands(ln, b); {
-		case s == free || wt.free && t.passes(ln, b, &room):
+		case s == free || wt.free && t.passes(ln, b, wt.write.Latest, &room):
 		case s == early:
 			return false, nil
 		default:

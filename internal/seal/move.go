@@ -13,8 +13,11 @@ import (
 // maxTime is later than every commit's, and leaves room for later ones.
 const maxTime = math.MaxInt64 / 2
 
-// Passable reports whether another commit may be put behind one with this time.
-func Passable(time int64) bool { return 0 < time && time <= maxTime }
+// Passable reports whether a Write with this Latest may be put behind a commit with
+// this time.
+func Passable(time, latest int64) bool {
+	return 0 < time && time <= maxTime && (latest == 0 || time <= latest)
+}
 
 // maxBatches are more than a log has shards.
 const maxBatches = 4096
