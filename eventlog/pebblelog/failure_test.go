@@ -3,7 +3,9 @@ package pebblelog
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -198,6 +200,42 @@ func testFrozen(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMended: a directory that has failed is worth opening again when something can be
+// written there, and never when the engine may have files open; asking leaves nothing.
+func TestMended(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewMem()
+	f := &fault{err: syscall.ENOSPC, at: 1, on: true}
+	l := mustOpen(t, &Options{FS: errorfs.Wrap(disk, f)})
+	if err := l.Mended(); err != nil {
+		t.Errorf("of one that has not failed: %v", err)
+	}
+	f.armed.Store(true)
+	w := driver.Write{Batches: []driver.Batch{commit(0, 1, "x")}}
+	if err := l.Write(t.Context(), w); !errors.Is(err, driver.ErrClosed) {
+		t.Fatalf("the directory did not fail: %v", err)
+	}
+	before := files(t, disk)
+	if err := l.Mended(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("while nothing can be written: %v", err)
+	}
+	f.armed.Store(false)
+	if err := l.Mended(); err != nil {
+		t.Errorf("when it can: %v", err)
+	}
+	if after := files(t, disk); !maps.Equal(after, before) {
+		t.Errorf("files %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
+	}
+	if err := l.Close(); err != nil {
+		t.Logf("close: %v", err)
+	}
+	l = mustOpen(t, &Options{FS: disk})
+	l.failure.set(fatalError{errDisk})
+	if err := l.Mended(); !errors.Is(err, errDisk) {
+		t.Errorf("of an engine that has given up: %v", err)
 	}
 }
 

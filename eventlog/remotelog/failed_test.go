@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,16 +18,69 @@ import (
 	"github.com/rollforward/rollforward/eventlog/pebblelog"
 )
 
-// A failure lets one write to a write-ahead log fail, when it is armed.
-type failure struct{ armed atomic.Bool }
+// A badDisk fails the next so many operations that change a file.
+type badDisk struct {
+	suffix string         // of its name
+	only   errorfs.OpKind // 0: any
+	err    error
+	fails  atomic.Int64
+	opened atomic.Int64 // directories, to write
+}
 
-func (*failure) String() string { return "once" }
+func (*badDisk) String() string { return "bad disk" }
 
-func (f *failure) MaybeError(op errorfs.Op) error {
-	if strings.HasSuffix(op.Path, ".log") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && f.armed.CompareAndSwap(true, false) {
-		return errors.New("injected")
+func (d *badDisk) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpCreate && strings.HasPrefix(filepath.Base(op.Path), "MANIFEST-") {
+		d.opened.Add(1)
 	}
-	return nil
+	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || op.Kind == errorfs.OpLock || d.only > 0 && op.Kind != d.only || !strings.HasSuffix(op.Path, d.suffix) {
+		return nil
+	}
+	if d.fails.Add(-1) < 0 {
+		return nil
+	}
+	return d.err
+}
+
+const forever = 1 << 60
+
+// onBadDisk opens a directory on a disk twice, as two processes that append to a stream:
+// its owner and a client. All is to be over in 20 s.
+func onBadDisk(t *testing.T, disk *badDisk) (ctx context.Context, owner, client *eventlog.Log) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+	dir := filepath.Join(t.TempDir(), "log")
+	open := func() *eventlog.Log {
+		d := share(t, dir, Options{Store: pebblelog.Options{FS: errorfs.Wrap(vfs.Default, disk), Reserve: -1}})
+		l, err := eventlog.Open(ctx, d, &eventlog.Options{Shards: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		return l
+	}
+	owner, client = open(), open()
+	if err := errors.Join(addNote(ctx, owner), addNote(ctx, client)); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, owner, client
+}
+
+func addNote(ctx context.Context, l *eventlog.Log) error {
+	_, err := l.Append(ctx, "s", nil, note{"x"})
+	return err
+}
+
+// notes returns how many events the stream has.
+func notes(ctx context.Context, t *testing.T, l *eventlog.Log) (n int) {
+	t.Helper()
+	for _, err := range l.Read(ctx, eventlog.Query{Stream: "s"}) {
+		if n++; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return n
 }
 
 // TestFailedDirectoryIsOpenedAgain: when the disk fails under a write its owner gives the
@@ -35,56 +89,95 @@ func TestFailedDirectoryIsOpenedAgain(t *testing.T) {
 	for _, who := range []string{"the owner", "a client"} {
 		t.Run("under a write of "+who, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			defer cancel()
-			f, dir := new(failure), filepath.Join(t.TempDir(), "log")
-			open := func() *eventlog.Log {
-				d := share(t, dir, Options{Store: pebblelog.Options{FS: errorfs.Wrap(vfs.Default, f), MemTableSize: 1 << 20, Reserve: -1}})
-				l, err := eventlog.Open(ctx, d, &eventlog.Options{Shards: 2})
-				if err != nil {
-					t.Fatal(err)
-				}
-				return l
+			disk := &badDisk{suffix: ".log", only: errorfs.OpFileWrite, err: errors.New("injected")}
+			ctx, owner, client := onBadDisk(t, disk)
+			disk.fails.Store(1)
+			writer := owner
+			if who == "a client" {
+				writer = client
 			}
-			owner, client := open(), open()
-			defer owner.Close()
-			defer client.Close()
-			add := func(l *eventlog.Log) error {
-				_, err := l.Append(ctx, "s", nil, note{"x"})
-				return err
+			if err := addNote(ctx, writer); err != nil {
+				t.Errorf("a write under which the disk fails: %v", err)
 			}
-			if err := errors.Join(add(owner), add(client)); err != nil {
-				t.Fatal(err)
-			}
-			f.armed.Store(true)
-			acked := 4
-			if who == "the owner" {
-				if err := add(owner); !errors.Is(err, driver.ErrUnknown) {
-					t.Errorf("a write under which the disk fails: %v, expected ErrUnknown", err)
-				}
-			} else if err := add(client); err != nil {
-				t.Errorf("a write under which the owner's disk fails: %v", err)
-			} else {
-				acked++
-			}
-			if f.armed.Load() {
+			if disk.fails.Load() >= 0 {
 				t.Fatal("nothing has failed")
 			}
-			if err := errors.Join(add(owner), add(client)); err != nil {
+			if err := errors.Join(addNote(ctx, owner), addNote(ctx, client)); err != nil {
 				t.Fatal(err)
 			}
-			have := 0
-			for _, err := range client.Read(ctx, eventlog.Query{Stream: "s"}) {
-				if have++; err != nil {
-					t.Fatal(err)
-				}
-			}
-			if have != acked && (who != "the owner" || have != acked+1) {
-				t.Errorf("%d events, %d were acknowledged", have, acked)
+			if n := notes(ctx, t, client); n != 5 {
+				t.Errorf("%d events, expected 5", n)
 			}
 			if err := eventlog.Check(ctx, client); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// TestFailingDirectoryRests: a disk on which every write fails is opened again ever less
+// often; when it is mended the write is done once.
+func TestFailingDirectoryRests(t *testing.T) {
+	t.Parallel()
+	disk := &badDisk{suffix: ".log", only: errorfs.OpFileWrite, err: errors.New("injected")}
+	ctx, _, client := onBadDisk(t, disk)
+	before := disk.opened.Load()
+	mended := time.AfterFunc(time.Second, func() { disk.fails.Store(0) })
+	defer mended.Stop()
+	disk.fails.Store(forever)
+	if err := addNote(ctx, client); err != nil {
+		t.Fatal(err)
+	}
+	// The rests are 0, 50, 100, 200, 400 and 800 ms.
+	if n := disk.opened.Load() - before; n < 2 || n > 8 {
+		t.Errorf("opened %d times", n)
+	}
+	if n := notes(ctx, t, client); n != 3 {
+		t.Errorf("%d events, expected 3", n)
+	}
+}
+
+// TestFullDirectoryIsRead: where nothing can be written the directory is kept, and read;
+// when there is room again the writes go on.
+func TestFullDirectoryIsRead(t *testing.T) {
+	t.Parallel()
+	disk := &badDisk{err: syscall.ENOSPC}
+	ctx, owner, client := onBadDisk(t, disk)
+	before := disk.opened.Load()
+	disk.fails.Store(forever)
+	short, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
+	defer cancel()
+	if err := addNote(short, client); err == nil {
+		t.Error("written on a full disk")
+	}
+	for range 10 {
+		if n := notes(ctx, t, owner); n != 2 {
+			t.Fatalf("%d events, expected 2", n)
+		}
+	}
+	if n := disk.opened.Load() - before; n > 0 {
+		t.Errorf("opened %d times while nothing can be written", n)
+	}
+	disk.fails.Store(0)
+	if err := errors.Join(addNote(ctx, owner), addNote(ctx, client)); err != nil {
+		t.Fatal(err)
+	}
+	if n := notes(ctx, t, client); n != 4 && n != 5 { // the first one may have been repeated until there was room
+		t.Errorf("%d events, expected 4 or 5", n)
+	}
+}
+
+// TestWriteWhileTheOwnerCloses: a write that comes to an owner whose handler is closed
+// has reached nobody.
+func TestWriteWhileTheOwnerCloses(t *testing.T) {
+	t.Parallel()
+	l := share(t, t.TempDir(), Options{})
+	w := l.at.(*owner)
+	if err := w.handler.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x := put(1, 10)
+	if err := w.write(t.Context(), &x); !errors.Is(err, errGone) || errors.Is(err, driver.ErrUnknown) {
+		t.Errorf("%v, expected errGone", err)
 	}
 }

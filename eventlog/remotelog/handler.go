@@ -39,7 +39,7 @@ type Handler struct {
 	turns  *turns
 	store  maintainer // nil: the store has nothing to maintain
 	writer func()     // called when a client wants to write and may not
-	failed func()     // called when log is closed, or has failed: nobody can write any more
+	failed func()     // called when a Write finds log closed, or that it has failed
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -64,7 +64,9 @@ type starter interface {
 
 // NewHandler returns a handler that serves log. It is the only one, as long as log is
 // open: it remembers what clients have under way. Whoever has other writers of the same
-// store served by it too lets them go through a client.
+// store served by it too lets them go through a client. When log fails, with a Write of
+// a client under way that may be moved (driver.Mover), that client is not served until
+// there is another handler, over a log that was opened anew.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
 	h := &Handler{log: log, starts: starts, failed: func() {}, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}

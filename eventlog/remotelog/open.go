@@ -48,6 +48,28 @@ type shared struct {
 
 	mu      sync.Mutex
 	yielded time.Time // when this process, which only reads, made room for a writer
+	failed  time.Time // when the directory has failed the last time
+	rested  time.Duration
+}
+
+const (
+	firstRest = 50 * time.Millisecond
+	maxRest   = 5 * time.Second
+	forgotten = time.Minute // is a failure after that
+)
+
+// rest says how long a directory that has failed is left alone: not at all the first
+// time, and longer each time when it fails again and again.
+func (s *shared) rest() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.failed) > forgotten {
+		s.rested = 0
+	} else {
+		s.rested = min(max(2*s.rested, firstRest), maxRest)
+	}
+	s.failed = time.Now()
+	return s.rested
 }
 
 // startPatience is how long Open waits for somebody who has just got the directory,
@@ -135,6 +157,7 @@ func (s *shared) own() (place, error) {
 		return nil, err
 	}
 	w := newOwner(store, s.opts)
+	w.rest = s.rest
 	w.handler.writer = func() {
 		s.mu.Lock()
 		s.yielded = time.Now()

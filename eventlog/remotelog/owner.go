@@ -24,19 +24,32 @@ type owner struct {
 	http    *http.Server // nil: it is not shared
 	socket  *socket
 	serving sync.WaitGroup
-	ended   chan struct{} // closed when it is given up
-	giveUp  func()        // closes ended
+	opts    Options
+	mu      sync.Mutex           // of the end
+	ended   chan struct{}        // closed when it is given up
+	giveUp  func()               // closes ended
+	rest    func() time.Duration // before it is given up because it has failed
 	closing sync.Once
 	err     error // of the closing
 }
 
 func newOwner(store *pebblelog.Log, o Options) *owner {
-	w := &owner{log: store, party: newParty(), ended: make(chan struct{})}
-	w.giveUp = sync.OnceFunc(func() { close(w.ended) })
+	w := &owner{log: store, opts: o, party: newParty(), ended: make(chan struct{}), rest: func() time.Duration { return 0 }}
+	w.giveUp = sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		close(w.ended)
+	})
 	w.handler = NewHandler(store, &HandlerOptions{ReadOnly: o.ReadOnly, Logger: o.Logger})
 	w.handler.store = store
 	w.handler.writer = w.giveUp // who only reads makes room for who writes
-	w.handler.failed = w.giveUp // the next owner finds out what is there
+	w.handler.failed = sync.OnceFunc(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.over() == nil {
+			w.serving.Go(w.recover)
+		}
+	})
 	return w
 }
 
@@ -62,11 +75,45 @@ func (w *owner) close() error {
 		w.err = w.handler.Close()
 		if w.http != nil {
 			w.err = errors.Join(w.err, w.http.Close(), w.socket.remove())
-			w.serving.Wait()
 		}
+		w.serving.Wait()
 		w.err = errors.Join(w.err, w.log.Close())
 	})
 	return w.err
+}
+
+// recover gives up a directory that has failed: whoever opens it next knows what is
+// there. Reads go on until that is likely to help.
+func (w *owner) recover() {
+	rest := w.rest()
+	timer := time.NewTimer(rest)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-w.ended:
+			return
+		}
+		err := w.log.Mended()
+		if err == nil {
+			w.giveUp()
+			return
+		}
+		w.opts.Logger.Error("remotelog: nothing can be written, reads go on", "dir", w.log.Dir(), "err", err)
+		rest = min(max(2*rest, firstRest), maxRest)
+		timer.Reset(rest)
+	}
+}
+
+// over returns errGone when it is given up. From then on the log is not asked any more:
+// it does not show what it has failed to write, and the next owner may.
+func (w *owner) over() error {
+	select {
+	case <-w.ended:
+		return errGone
+	default:
+		return nil
+	}
 }
 
 // given is an error of the store; when it was closed this place is lost.
@@ -78,48 +125,89 @@ func given(err error) error {
 }
 
 func (w *owner) write(ctx context.Context, x *driver.Write) error {
-	return given(w.handler.write(ctx, &waiter{party: w.party, write: x}))
+	return w.send(ctx, &waiter{party: w.party, write: x})
 }
 
 func (w *owner) move(ctx context.Context, x *driver.Write) ([]driver.Moved, error) {
+	if err := w.over(); err != nil {
+		return nil, err
+	}
 	wt := &waiter{party: w.party, write: x, free: true}
-	err := given(w.handler.write(ctx, wt))
-	if errors.Is(err, errGone) {
-		// It may have been moved, and cannot go elsewhere as it is; and whoever makes it
-		// anew must not come here again. It has commits, or it would have been refused.
-		w.giveUp()
-		return nil, &driver.TailError{Shard: x.Batches[0].Shard}
+	err := w.send(ctx, wt)
+	if errors.Is(err, errGone) { // it may have been moved, and cannot go elsewhere as it is
+		return nil, &driver.TailError{Shard: x.Batches[0].Shard} // it has commits, or it would have been refused
 	}
 	return wt.moved, err
 }
 
+// send brings a Write to its end. It returns errGone, or driver.ErrUnknown alone, only
+// when the directory is given up, so that the next owner is asked.
+func (w *owner) send(ctx context.Context, wt *waiter) error {
+	if err := w.over(); err != nil {
+		return err
+	}
+	err := w.handler.write(ctx, wt)
+	switch {
+	case errors.Is(err, context.Canceled) && ctx.Err() == nil: // the handler's, which is closing
+		return fmt.Errorf("%w: %w", errGone, told{text: err.Error()})
+	case !errors.Is(err, driver.ErrClosed):
+		return err
+	}
+	timer := time.NewTimer(w.opts.Patience)
+	defer timer.Stop()
+	select {
+	case <-w.ended:
+		if errors.Is(err, driver.ErrUnknown) {
+			return told{driver.ErrUnknown, err.Error()}
+		}
+		return given(err)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	switch {
+	case errors.Is(err, driver.ErrUnknown):
+		return err
+	case errors.Is(err, driver.ErrDiskFull):
+		return told{driver.ErrDiskFull, err.Error()}
+	}
+	return told{text: err.Error()} // the log is not closed
+}
+
 func (w *owner) tail(ctx context.Context, shard int) (driver.Revision, error) {
+	if err := w.over(); err != nil {
+		return 0, err
+	}
 	rev, err := w.log.Tail(ctx, shard)
 	return rev, given(err)
 }
 
 func (w *owner) read(ctx context.Context, shard int, r driver.Range) iter.Seq2[driver.Commit, error] {
-	return givenItems(w.log.Read(ctx, shard, r))
+	return givenItems(w, w.log.Read(ctx, shard, r))
 }
 
 func (w *owner) find(ctx context.Context, shard int, key string, r driver.Range) iter.Seq2[driver.Commit, error] {
-	return givenItems(w.log.Find(ctx, shard, key, r))
+	return givenItems(w, w.log.Find(ctx, shard, key, r))
 }
 
 func (w *owner) keys(ctx context.Context, shard int, prefix, after string) iter.Seq2[driver.Key, error] {
-	return givenItems(w.log.Keys(ctx, shard, prefix, after))
+	return givenItems(w, w.log.Keys(ctx, shard, prefix, after))
 }
 
 func (w *owner) cells(ctx context.Context, from, to string, limit int) iter.Seq2[driver.Cell, error] {
-	return givenItems(w.log.Cells(ctx, from, to, limit))
+	return givenItems(w, w.log.Cells(ctx, from, to, limit))
 }
 
 func (w *owner) watch(ctx context.Context) iter.Seq2[driver.Head, error] {
-	return givenItems(w.log.Watch(ctx))
+	return givenItems(w, w.log.Watch(ctx))
 }
 
-func givenItems[T any](seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+func givenItems[T any](w *owner, seq iter.Seq2[T, error]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
+		var zero T
+		if err := w.over(); err != nil {
+			yield(zero, err)
+			return
+		}
 		for v, err := range seq {
 			if !yield(v, given(err)) {
 				return
