@@ -3,8 +3,10 @@ package pebblelog
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/rollforward/rollforward/eventlog/driver"
 )
@@ -34,8 +36,7 @@ func (e *FailedError) Unwrap() []error {
 	return errs
 }
 
-// probeFile is written to see whether anything can be written: about as much as an Open
-// and a few writes need.
+// probeFile is written to see whether anything can be written.
 const (
 	probeFile = "PROBE"
 	probeSize = 1 << 20
@@ -43,22 +44,23 @@ const (
 
 // Mended returns nil when a directory that takes no more writes, as a FailedError says,
 // can be expected to take them once this Log is closed and opened again. The error says
-// what is in the way: nothing can be written there yet, or the engine ended in such a way
-// that it keeps the directory as long as this process lives.
+// what is in the way: there is no room for what an Open has to write, nothing can be
+// written, or the engine ended in such a way that it keeps the directory as long as this
+// process lives. That last one, a *FailedError, stays.
 func (l *Log) Mended() error {
-	err := l.failure.get()
-	if err == nil {
-		return nil
+	if err := l.enter(); err != nil {
+		return nil // it is closed
 	}
-	if errors.As(err, new(fatalError)) {
+	defer l.leave()
+	err := l.failure.get()
+	switch {
+	case err == nil:
+		return nil
+	case l.failure.fatal.Load():
 		return fmt.Errorf("pebblelog: only after the end of this process: %w", err)
 	}
-	fs := l.opts.FS
-	probe := fs.PathJoin(l.dir, probeFile)
-	if err = replaceFile(fs, l.dir, probeFile, strings.Repeat("x", probeSize)); err == nil {
-		err = fs.Remove(probe)
-	} else {
-		_ = fs.Remove(probe + tmpSuffix)
+	if err = l.roomToOpen(); err == nil {
+		err = probe(l.opts.FS, l.opts.FS.PathJoin(l.dir, probeFile))
 	}
 	if err != nil {
 		return fmt.Errorf("pebblelog: nothing can be written in %s: %w", l.dir, err)
@@ -66,19 +68,61 @@ func (l *Log) Mended() error {
 	return nil
 }
 
+// roomToOpen returns an error while there is no room for what an Open makes: tables of
+// what is in the write-ahead logs.
+func (l *Log) roomToOpen() error {
+	usage, err := l.opts.FS.GetDiskUsage(l.dir)
+	if err != nil {
+		return nil // as for space
+	}
+	names, err := l.opts.FS.List(l.dir)
+	if err != nil {
+		return err
+	}
+	need := uint64(probeSize)
+	for _, name := range names {
+		if !isLog(name) {
+			continue
+		}
+		info, err := l.opts.FS.Stat(l.opts.FS.PathJoin(l.dir, name))
+		if err != nil {
+			return err
+		}
+		need += uint64(info.Size())
+	}
+	if usage.AvailBytes < need {
+		return fmt.Errorf("%w: %d bytes free, to open it takes %d", driver.ErrDiskFull, usage.AvailBytes, need)
+	}
+	return nil
+}
+
+// probe writes a file, durably, and removes it.
+func probe(fs vfs.FS, name string) error {
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, probeSize))
+	return errors.Join(err, f.Sync(), f.Close(), fs.Remove(name))
+}
+
 // failure holds the first reason why the directory takes no more writes.
 type failure struct {
 	dir string
 
-	once sync.Once
-	done chan struct{} // closed when failed
-	err  *FailedError
+	once  sync.Once
+	done  chan struct{} // closed when failed
+	err   *FailedError
+	fatal atomic.Bool // there was a fatalError, if not the first one
 }
 
 func newFailure(dir string) *failure { return &failure{dir: dir, done: make(chan struct{})} }
 
 // set records cause if it is the first.
 func (f *failure) set(cause error) {
+	if errors.As(cause, new(fatalError)) {
+		f.fatal.Store(true)
+	}
 	f.once.Do(func() {
 		f.err = &FailedError{Dir: f.dir, Cause: cause}
 		close(f.done)

@@ -208,13 +208,20 @@ func testFrozen(t *testing.T) {
 func TestMended(t *testing.T) {
 	t.Parallel()
 	disk := vfs.NewMem()
+	var kind atomic.Int64 // of the operation on the probe that fails
+	bad := &fault{err: syscall.EIO, at: 1, on: true, match: func(op errorfs.Op) bool {
+		return disk.PathBase(op.Path) == probeFile && int64(op.Kind) == kind.Load()
+	}}
+	kind.Store(-1)
+	bad.armed.Store(true)
 	f := &fault{err: syscall.ENOSPC, at: 1, on: true}
-	l := mustOpen(t, &Options{FS: errorfs.Wrap(disk, f)})
+	l := mustOpen(t, &Options{FS: errorfs.Wrap(errorfs.Wrap(disk, f), bad), Reserve: -1})
 	if err := l.Mended(); err != nil {
 		t.Errorf("of one that has not failed: %v", err)
 	}
+	mustWrite(t, l, nil, commit(0, 1, "x"))
 	f.armed.Store(true)
-	w := driver.Write{Batches: []driver.Batch{commit(0, 1, "x")}}
+	w := driver.Write{Batches: []driver.Batch{commit(0, 2, "y")}}
 	if err := l.Write(t.Context(), w); !errors.Is(err, driver.ErrClosed) {
 		t.Fatalf("the directory did not fail: %v", err)
 	}
@@ -223,18 +230,29 @@ func TestMended(t *testing.T) {
 		t.Errorf("while nothing can be written: %v", err)
 	}
 	f.armed.Store(false)
+	for _, k := range []errorfs.OpKind{errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync} {
+		kind.Store(int64(k))
+		if err := l.Mended(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("while operation %d fails: %v", k, err)
+		}
+	}
+	kind.Store(-1)
+	disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: probeSize + 10, TotalBytes: 1 << 30})
+	if err := l.Mended(); !errors.Is(err, driver.ErrDiskFull) {
+		t.Errorf("while there is no room for tables: %v", err)
+	}
+	disk.TestingSetDiskUsage(vfs.DiskUsage{})
 	if err := l.Mended(); err != nil {
 		t.Errorf("when it can: %v", err)
 	}
 	if after := files(t, disk); !maps.Equal(after, before) {
 		t.Errorf("files %v, before %v", slices.Sorted(maps.Keys(after)), slices.Sorted(maps.Keys(before)))
 	}
-	if err := l.Close(); err != nil {
-		t.Logf("close: %v", err)
-	}
+	_ = l.Close() // it says what has failed
 	l = mustOpen(t, &Options{FS: disk})
-	l.failure.set(fatalError{errDisk})
-	if err := l.Mended(); !errors.Is(err, errDisk) {
+	l.failure.set(errDisk)
+	l.failure.set(fatalError{errors.New("upside down")})
+	if err := l.Mended(); !errors.Is(err, driver.ErrClosed) {
 		t.Errorf("of an engine that has given up: %v", err)
 	}
 }

@@ -63,7 +63,7 @@ func syncDir(fsys vfs.FS, dir string) error {
 }
 
 // ours lists the files that an empty directory may hold all the same.
-var ours = map[string]bool{"LOCK": true, ownerFile: true, formatFile + tmpSuffix: true, "lost+found": true}
+var ours = map[string]bool{"LOCK": true, ownerFile: true, probeFile: true, formatFile + tmpSuffix: true, "lost+found": true}
 
 // claim makes an empty directory an event log.
 func claim(fsys vfs.FS, dir string) error {

@@ -92,8 +92,7 @@ func (l *Log) Close() error {
 // fatal error may wait for its own dead goroutines: it is left behind, with the
 // lock, for it may still have files open.
 func (l *Log) closeEngine() error {
-	var fatal fatalError
-	if errors.As(l.failure.get(), &fatal) {
+	if l.failure.fatal.Load() {
 		return l.failure.get()
 	}
 	err := errors.Join(l.cells.close(), l.db.Close())

@@ -39,7 +39,9 @@ type Handler struct {
 	turns  *turns
 	store  maintainer // nil: the store has nothing to maintain
 	writer func()     // called when a client wants to write and may not
-	failed func()     // called when a Write finds log closed, or that it has failed
+	// failed takes the error of a Write that has found log closed, or that it has failed,
+	// and returns what to answer.
+	failed func(ctx context.Context, err error) error
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -69,13 +71,14 @@ type starter interface {
 // there is another handler, over a log that was opened anew.
 func NewHandler(log driver.Log, o *HandlerOptions) *Handler {
 	starts, chains := log.(starter)
-	h := &Handler{log: log, starts: starts, failed: func() {}, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}
+	h := &Handler{log: log, starts: starts, sessions: make(map[*session]struct{}), clients: make(map[string]*guest)}
 	if o != nil {
 		h.opts = *o
 	}
 	if h.opts.Logger == nil {
 		h.opts.Logger = slog.New(slog.DiscardHandler)
 	}
+	h.failed = func(_ context.Context, err error) error { return err }
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.turns = newTurns(chains, func(shard int) (driver.Revision, error) { return log.Tail(h.ctx, shard) })
 	return h

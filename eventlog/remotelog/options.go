@@ -17,8 +17,8 @@ type Options struct {
 	// TLS is how an https URL is spoken to. Default: the system's authorities.
 	TLS *tls.Config
 
-	// Patience is for how long a call waits when nobody serves the log, before it
-	// fails. Default 10 s. A ctx may end it sooner.
+	// Patience is for how long a call waits when nobody serves the log, or nothing can
+	// be written, before it fails. Default 10 s. A ctx may end it sooner.
 	Patience time.Duration
 
 	// ReadOnly refuses Writes. Open does not change the files of a directory that

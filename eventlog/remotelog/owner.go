@@ -18,23 +18,25 @@ import (
 
 // An owner is a directory that this process has, and serves to others.
 type owner struct {
-	log     *pebblelog.Log
-	handler *Handler
-	party   *party
-	http    *http.Server // nil: it is not shared
-	socket  *socket
-	serving sync.WaitGroup
-	opts    Options
-	mu      sync.Mutex           // of the end
-	ended   chan struct{}        // closed when it is given up
-	giveUp  func()               // closes ended
-	rest    func() time.Duration // before it is given up because it has failed
-	closing sync.Once
-	err     error // of the closing
+	log      *pebblelog.Log
+	handler  *Handler
+	party    *party
+	http     *http.Server // nil: it is not shared
+	socket   *socket
+	serving  sync.WaitGroup
+	opts     Options
+	hopeless chan struct{} // closed when it can only be opened again after the end of this process
+	recovers sync.Once
+	mu       sync.Mutex           // of the end
+	ended    chan struct{}        // closed when it is given up
+	giveUp   func()               // closes ended
+	rest     func() time.Duration // before it is given up because it has failed
+	closing  sync.Once
+	err      error // of the closing
 }
 
 func newOwner(store *pebblelog.Log, o Options) *owner {
-	w := &owner{log: store, opts: o, party: newParty(), ended: make(chan struct{}), rest: func() time.Duration { return 0 }}
+	w := &owner{log: store, opts: o, party: newParty(), ended: make(chan struct{}), hopeless: make(chan struct{}), rest: func() time.Duration { return 0 }}
 	w.giveUp = sync.OnceFunc(func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -43,13 +45,7 @@ func newOwner(store *pebblelog.Log, o Options) *owner {
 	w.handler = NewHandler(store, &HandlerOptions{ReadOnly: o.ReadOnly, Logger: o.Logger})
 	w.handler.store = store
 	w.handler.writer = w.giveUp // who only reads makes room for who writes
-	w.handler.failed = sync.OnceFunc(func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.over() == nil {
-			w.serving.Go(w.recover)
-		}
-	})
+	w.handler.failed = w.failed
 	return w
 }
 
@@ -100,8 +96,48 @@ func (w *owner) recover() {
 			return
 		}
 		w.opts.Logger.Error("remotelog: nothing can be written, reads go on", "dir", w.log.Dir(), "err", err)
+		if errors.Is(err, driver.ErrClosed) {
+			close(w.hopeless)
+			return
+		}
 		rest = min(max(2*rest, firstRest), maxRest)
 		timer.Reset(rest)
+	}
+}
+
+// failed returns what to answer to a Write whose store has failed, or was closed. It waits
+// for the next owner, for that is who can be asked: as long as it takes when it is not
+// known what has become of the Write, which only that one can say.
+func (w *owner) failed(ctx context.Context, err error) error {
+	w.recovers.Do(func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.over() == nil {
+			w.serving.Go(w.recover)
+		}
+	})
+	unknown := errors.Is(err, driver.ErrUnknown)
+	var late <-chan time.Time
+	if !unknown {
+		timer := time.NewTimer(w.opts.Patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-w.ended:
+		if unknown {
+			return told{driver.ErrUnknown, err.Error()}
+		}
+		return given(err)
+	case <-w.hopeless:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ctx.Err(), err)
+	case <-late:
+		if errors.Is(err, driver.ErrDiskFull) {
+			return told{driver.ErrDiskFull, err.Error()}
+		}
+		return told{text: err.Error()} // the log is not closed
 	}
 }
 
@@ -140,37 +176,17 @@ func (w *owner) move(ctx context.Context, x *driver.Write) ([]driver.Moved, erro
 	return wt.moved, err
 }
 
-// send brings a Write to its end. It returns errGone, or driver.ErrUnknown alone, only
-// when the directory is given up, so that the next owner is asked.
+// send brings a Write to its end. It returns errGone, or driver.ErrUnknown without
+// driver.ErrClosed, only when the directory is given up: then the next owner is asked.
 func (w *owner) send(ctx context.Context, wt *waiter) error {
 	if err := w.over(); err != nil {
 		return err
 	}
 	err := w.handler.write(ctx, wt)
-	switch {
-	case errors.Is(err, context.Canceled) && ctx.Err() == nil: // the handler's, which is closing
+	if errors.Is(err, context.Canceled) && ctx.Err() == nil { // the handler's, which is closed
 		return fmt.Errorf("%w: %w", errGone, told{text: err.Error()})
-	case !errors.Is(err, driver.ErrClosed):
-		return err
 	}
-	timer := time.NewTimer(w.opts.Patience)
-	defer timer.Stop()
-	select {
-	case <-w.ended:
-		if errors.Is(err, driver.ErrUnknown) {
-			return told{driver.ErrUnknown, err.Error()}
-		}
-		return given(err)
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-	switch {
-	case errors.Is(err, driver.ErrUnknown):
-		return err
-	case errors.Is(err, driver.ErrDiskFull):
-		return told{driver.ErrDiskFull, err.Error()}
-	}
-	return told{text: err.Error()} // the log is not closed
+	return err
 }
 
 func (w *owner) tail(ctx context.Context, shard int) (driver.Revision, error) {

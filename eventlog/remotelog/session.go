@@ -92,7 +92,7 @@ func (s *session) attend(ctx context.Context, wg *sync.WaitGroup, t *task) {
 				wg.Go(func() { s.attend(ctx, wg, nil) })
 			}
 		}
-		s.end(t, s.h.turns.carry(&t.waiter, s.h.start(context.Background(), t.write)))
+		s.end(t, s.h.answer(ctx, s.h.turns.carry(&t.waiter, s.h.start(context.Background(), t.write))))
 		select { // a goroutine that has grown costs less than a new one
 		case t = <-s.tasks:
 		case <-s.reads:
@@ -307,23 +307,24 @@ func (h *Handler) write(ctx context.Context, wt *waiter) error {
 	if err := h.mayWrite(wt); err != nil {
 		return err
 	}
-	return h.turns.do(ctx, wt, h.start(ctx, wt.write))
+	return h.answer(ctx, h.turns.do(ctx, wt, h.start(ctx, wt.write)))
+}
+
+// answer is what is said of a Write that the store has answered so.
+func (h *Handler) answer(ctx context.Context, err error) error {
+	if errors.Is(err, driver.ErrClosed) {
+		return h.failed(ctx, err)
+	}
+	return err
 }
 
 // start returns a function that hands w to the store.
 func (h *Handler) start(ctx context.Context, w *driver.Write) func() (wait func() error) {
-	return func() func() error {
-		wait := func() error { return h.log.Write(ctx, *w) }
+	return func() (wait func() error) {
 		if h.starts != nil {
-			wait = h.starts.Start(ctx, *w)
+			return h.starts.Start(ctx, *w)
 		}
-		return func() error {
-			err := wait()
-			if errors.Is(err, driver.ErrClosed) {
-				h.failed()
-			}
-			return err
-		}
+		return func() error { return h.log.Write(ctx, *w) }
 	}
 }
 
