@@ -59,7 +59,11 @@ func (l *Log) Mended() error {
 	case l.failure.fatal.Load():
 		return fmt.Errorf("pebblelog: only after the end of this process: %w", err)
 	}
-	if err = l.roomToOpen(); err == nil {
+	var room error
+	if isDiskFull(err) {
+		room = l.roomToOpen()
+	}
+	if err = room; err == nil {
 		err = probe(l.opts.FS, l.opts.FS.PathJoin(l.dir, probeFile))
 	}
 	if err != nil {
@@ -68,8 +72,8 @@ func (l *Log) Mended() error {
 	return nil
 }
 
-// roomToOpen returns an error while there is no room for what an Open makes: tables of
-// what is in the write-ahead logs.
+// roomToOpen returns an error while there may be no room for what an Open makes: tables
+// of what is in the write-ahead logs.
 func (l *Log) roomToOpen() error {
 	usage, err := l.opts.FS.GetDiskUsage(l.dir)
 	if err != nil {

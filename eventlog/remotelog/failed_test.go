@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -51,21 +52,27 @@ func (d *badDisk) MaybeError(op errorfs.Op) error {
 
 const forever = 1 << 60
 
+// A worker is a process that shares a directory.
+type worker struct {
+	*eventlog.Log
+	store *Log
+}
+
 // onBadDisk opens a directory on a disk twice, as two processes that append to a stream:
 // its owner and a client. All is to be over in 20 s.
-func onBadDisk(t *testing.T, disk *badDisk) (ctx context.Context, owner, client *eventlog.Log) {
+func onBadDisk(t *testing.T, disk *badDisk, patience time.Duration) (ctx context.Context, owner, client worker) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
 	dir := filepath.Join(t.TempDir(), "log")
-	open := func() *eventlog.Log {
-		d := share(t, dir, Options{Patience: time.Second, Store: pebblelog.Options{FS: errorfs.Wrap(vfs.Default, disk), Reserve: -1}})
+	open := func() worker {
+		d := share(t, dir, Options{Patience: patience, Store: pebblelog.Options{FS: errorfs.Wrap(vfs.Default, disk), Reserve: -1}})
 		l, err := eventlog.Open(ctx, d, &eventlog.Options{Shards: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = l.Close() })
-		return l
+		return worker{l, d}
 	}
 	owner, client = open(), open()
 	if err := errors.Join(addNote(ctx, owner), addNote(ctx, client)); err != nil {
@@ -74,13 +81,53 @@ func onBadDisk(t *testing.T, disk *badDisk) (ctx context.Context, owner, client 
 	return ctx, owner, client
 }
 
-func addNote(ctx context.Context, l *eventlog.Log) error {
+// doomed begins an append under which the disk fails, from now on, and returns when it
+// has failed.
+func (w worker) doomed(ctx context.Context, disk *badDisk) (answer <-chan error) {
+	disk.fail(forever)
+	answer = begun(func() error { return addNote(ctx, w) })
+	for disk.fails.Load() == forever {
+		runtime.Gosched()
+	}
+	return answer
+}
+
+// refusesToWrite checks that a place in a shard of its own cannot be written, and why; the
+// process stays where it is.
+func (w worker) refusesToWrite(ctx context.Context, t *testing.T, want error) {
+	t.Helper()
+	before := w.store.at
+	x := driver.Write{Batches: []driver.Batch{{Shard: 7, First: 1, Commits: []driver.Commit{{Revision: 1, Data: []byte("x")}}}}}
+	if err := w.store.Write(ctx, x); !errors.Is(err, want) || errors.Is(err, errGone) || errors.Is(err, driver.ErrClosed) {
+		t.Errorf("a write that is not begun: %v, expected %v", err, want)
+	}
+	if w.store.at != before {
+		t.Error("its connection was given up")
+	}
+}
+
+func ownerAt(w worker) *owner { return w.store.at.(*owner) }
+
+func onlySession(t *testing.T, h *Handler) *session {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.sessions) != 1 {
+		t.Fatalf("%d sessions", len(h.sessions))
+	}
+	for s := range h.sessions {
+		return s
+	}
+	return nil
+}
+
+func addNote(ctx context.Context, l worker) error {
 	_, err := l.Append(ctx, "s", nil, note{"x"})
 	return err
 }
 
 // notes returns how many events the stream has.
-func notes(ctx context.Context, t *testing.T, l *eventlog.Log) (n int) {
+func notes(ctx context.Context, t *testing.T, l worker) (n int) {
 	t.Helper()
 	for _, err := range l.Read(ctx, eventlog.Query{Stream: "s"}) {
 		if n++; err != nil {
@@ -97,7 +144,7 @@ func TestFailedDirectoryIsOpenedAgain(t *testing.T) {
 		t.Run("under a write of "+who, func(t *testing.T) {
 			t.Parallel()
 			disk := &badDisk{suffix: ".log", only: errorfs.OpFileWrite, err: errors.New("injected")}
-			ctx, owner, client := onBadDisk(t, disk)
+			ctx, owner, client := onBadDisk(t, disk, 0)
 			disk.fail(1)
 			writer := owner
 			if who == "a client" {
@@ -115,7 +162,7 @@ func TestFailedDirectoryIsOpenedAgain(t *testing.T) {
 			if n := notes(ctx, t, client); n != 5 {
 				t.Errorf("%d events, expected 5", n)
 			}
-			if err := eventlog.Check(ctx, client); err != nil {
+			if err := eventlog.Check(ctx, client.Log); err != nil {
 				t.Error(err)
 			}
 		})
@@ -127,7 +174,7 @@ func TestFailedDirectoryIsOpenedAgain(t *testing.T) {
 func TestFailingDirectoryRests(t *testing.T) {
 	t.Parallel()
 	disk := &badDisk{suffix: ".log", only: errorfs.OpFileWrite, err: errors.New("injected"), mended: 6}
-	ctx, _, client := onBadDisk(t, disk)
+	ctx, _, client := onBadDisk(t, disk, 0)
 	begin := time.Now()
 	disk.fail(forever)
 	if err := addNote(ctx, client); err != nil {
@@ -147,27 +194,25 @@ func TestFailingDirectoryRests(t *testing.T) {
 func TestFullDirectoryIsRead(t *testing.T) {
 	t.Parallel()
 	disk := &badDisk{err: syscall.ENOSPC}
-	ctx, owner, client := onBadDisk(t, disk)
-	disk.fail(forever)
-	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-	defer cancel()
-	if err := addNote(short, client); !errors.Is(err, driver.ErrUnknown) { // until there is room, nobody knows
-		t.Errorf("of the write under which the disk is full: %v", err)
-	}
-	for _, l := range []*eventlog.Log{owner, client} {
-		if n := notes(ctx, t, l); n != 2 {
+	ctx, owner, client := onBadDisk(t, disk, time.Second)
+	short, cancel := context.WithCancel(ctx)
+	answer := client.doomed(short, disk)
+	for _, w := range []worker{owner, client} {
+		w.refusesToWrite(ctx, t, driver.ErrDiskFull)
+		if n := notes(ctx, t, w); n != 2 {
 			t.Errorf("%d events, expected 2", n)
 		}
 	}
-	if err := addNote(ctx, owner); !errors.Is(err, driver.ErrDiskFull) {
-		t.Errorf("a write on a full disk: %v", err)
+	cancel()
+	if err := <-answer; !errors.Is(err, driver.ErrUnknown) { // until there is room, nobody knows
+		t.Errorf("of the write under which the disk is full: %v", err)
 	}
 	if n := disk.opened.Load(); n > 0 {
 		t.Errorf("opened %d times while nothing can be written", n)
 	}
 	disk.fail(0)
-	for _, l := range []*eventlog.Log{owner, client} {
-		for err := addNote(ctx, l); err != nil; err = addNote(ctx, l) {
+	for _, w := range []worker{owner, client} {
+		for err := addNote(ctx, w); err != nil; err = addNote(ctx, w) {
 			if ctx.Err() != nil {
 				t.Fatal(err)
 			}
@@ -175,6 +220,50 @@ func TestFullDirectoryIsRead(t *testing.T) {
 	}
 	if n := notes(ctx, t, client); n != 4 && n != 5 { // the first one may have come after all
 		t.Errorf("%d events, expected 4 or 5", n)
+	}
+}
+
+// TestHopelessDirectoryIsRead: where the engine keeps the directory until the end of the
+// process nobody waits, what was not begun is refused without doubt, and reads go on.
+func TestHopelessDirectoryIsRead(t *testing.T) {
+	t.Parallel()
+	disk := &badDisk{suffix: ".log", only: errorfs.OpFileWrite, err: errors.New("injected")}
+	ctx, owner, client := onBadDisk(t, disk, time.Hour)
+	place := ownerAt(owner)
+	place.recovers.Do(func() { close(place.hopeless) })
+	if err := <-owner.doomed(ctx, disk); !errors.Is(err, driver.ErrUnknown) || !errors.Is(err, driver.ErrClosed) {
+		t.Errorf("of the write under which the disk fails: %v", err)
+	}
+	for _, w := range []worker{owner, client} {
+		if err := addNote(ctx, w); err == nil || errors.Is(err, driver.ErrUnknown) || errors.Is(err, errGone) {
+			t.Errorf("an append: %v", err)
+		}
+		if n := notes(ctx, t, w); n != 2 {
+			t.Errorf("%d events, expected 2", n)
+		}
+	}
+}
+
+// TestClientLeavesAFullDirectory: a client that goes away while its write is in doubt
+// holds up nothing.
+func TestClientLeavesAFullDirectory(t *testing.T) {
+	t.Parallel()
+	disk := &badDisk{err: syscall.ENOSPC}
+	ctx, owner, client := onBadDisk(t, disk, time.Hour)
+	session := onlySession(t, ownerAt(owner).handler)
+	answer := client.doomed(ctx, disk)
+	cutOff(client.store)
+	select {
+	case <-session.decided:
+	case <-ctx.Done():
+		t.Error("its session does not end")
+	}
+	disk.fail(0)
+	if err := <-answer; err != nil { // the next owner knows
+		t.Error(err)
+	}
+	if n := notes(ctx, t, client); n != 3 {
+		t.Errorf("%d events, expected 3", n)
 	}
 }
 

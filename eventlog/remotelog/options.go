@@ -18,7 +18,8 @@ type Options struct {
 	TLS *tls.Config
 
 	// Patience is for how long a call waits when nobody serves the log, or nothing can
-	// be written, before it fails. Default 10 s. A ctx may end it sooner.
+	// be written, before it fails. Default 10 s. A ctx may end it sooner. A Write under
+	// which the disk has failed waits until somebody can say what has become of it.
 	Patience time.Duration
 
 	// ReadOnly refuses Writes. Open does not change the files of a directory that

@@ -106,8 +106,8 @@ func (w *owner) recover() {
 }
 
 // failed returns what to answer to a Write whose store has failed, or was closed. It waits
-// for the next owner, for that is who can be asked: as long as it takes when it is not
-// known what has become of the Write, which only that one can say.
+// until the directory is given up, for the next owner can be asked: as long as it takes
+// when it is not known what has become of the Write, which only that one can say.
 func (w *owner) failed(ctx context.Context, err error) error {
 	w.recovers.Do(func() {
 		w.mu.Lock()
@@ -129,16 +129,24 @@ func (w *owner) failed(ctx context.Context, err error) error {
 			return told{driver.ErrUnknown, err.Error()}
 		}
 		return given(err)
-	case <-w.hopeless:
-		return err
 	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ctx.Err(), err)
+		return errors.Join(ctx.Err(), unwritten(err))
+	case <-w.hopeless:
 	case <-late:
-		if errors.Is(err, driver.ErrDiskFull) {
-			return told{driver.ErrDiskFull, err.Error()}
-		}
-		return told{text: err.Error()} // the log is not closed
 	}
+	return unwritten(err)
+}
+
+// unwritten is the error of a Write of which nothing was done, because nothing can be
+// written at present: the log is not closed. One of unknown outcome stays that.
+func unwritten(err error) error {
+	switch {
+	case errors.Is(err, driver.ErrUnknown):
+		return err
+	case errors.Is(err, driver.ErrDiskFull):
+		return told{driver.ErrDiskFull, err.Error()}
+	}
+	return told{text: err.Error()}
 }
 
 // over returns errGone when it is given up. From then on the log is not asked any more:
