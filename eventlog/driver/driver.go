@@ -205,14 +205,14 @@ type Mover interface {
 	// Move is Write for who does not mind where the commits stand. Each batch is put
 	// directly behind the tail of its shard, or behind what is under way there, if every
 	// commit that it passes so is remembered, carries none of the names in
-	// [Batch].Unless and is not later than w.Latest; otherwise w is refused as by Write. w has commits, and neither Cells
-	// nor Beside nor a batch with Behind; its commits have a Time that rises in each batch, and their
-	// Data is eventlog's: it begins with a checksum that covers the place, and the time,
-	// and Move sets both. A commit keeps its time unless one ahead of it is as late: then
-	// it is a nanosecond later than that. What has one time in w still has one, and what
-	// is later in w, in whichever shard, still is. A position of a key that is 0 becomes
-	// the revision. The memory of w is the store's until Move
-	// returns, and it may be changed.
+	// [Batch].Unless and is not later than w.Latest; otherwise w is refused as by Write.
+	// w has commits, and neither Cells nor Beside nor a batch with Behind; its commits
+	// have a Time that rises in each batch, and their Data is eventlog's: it begins with a
+	// checksum that covers the place, and the time, and Move sets both. A commit keeps its
+	// time unless one ahead of it is as late: then it is a nanosecond later than that.
+	// What has one time in w still has one, and what is later in w, in whichever shard,
+	// still is. A position of a key that is 0 becomes the revision. The memory of w is the
+	// store's until Move returns, and it may be changed.
 	//
 	// moved has the batches that do not stand where w says, or at another time.
 	//

@@ -79,16 +79,13 @@ func (l *Log) roomToOpen() error {
 	if err != nil {
 		return nil // as for space
 	}
-	names, err := l.opts.FS.List(l.dir)
+	logs, err := logFiles(l.opts.FS, l.dir)
 	if err != nil {
 		return err
 	}
 	need := uint64(probeSize)
-	for _, name := range names {
-		if !isLog(name) {
-			continue
-		}
-		info, err := l.opts.FS.Stat(l.opts.FS.PathJoin(l.dir, name))
+	for _, f := range logs {
+		info, err := l.opts.FS.Stat(f.name)
 		if err != nil {
 			return err
 		}

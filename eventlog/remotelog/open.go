@@ -58,6 +58,9 @@ const (
 	forgotten = time.Minute // is a failure after that
 )
 
+// longer is the rest after this one.
+func longer(rest time.Duration) time.Duration { return min(max(2*rest, firstRest), maxRest) }
+
 // rest says how long a directory that has failed is left alone: not at all the first
 // time, and longer each time when it fails again and again.
 func (s *shared) rest() time.Duration {
@@ -66,7 +69,7 @@ func (s *shared) rest() time.Duration {
 	if time.Since(s.failed) > forgotten {
 		s.rested = 0
 	} else {
-		s.rested = min(max(2*s.rested, firstRest), maxRest)
+		s.rested = longer(s.rested)
 	}
 	s.failed = time.Now()
 	return s.rested

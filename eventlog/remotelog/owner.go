@@ -100,7 +100,7 @@ func (w *owner) recover() {
 			close(w.hopeless)
 			return
 		}
-		rest = min(max(2*rest, firstRest), maxRest)
+		rest = longer(rest)
 		timer.Reset(rest)
 	}
 }
